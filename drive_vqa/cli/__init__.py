@@ -1,0 +1,44 @@
+"""The `drive-vqa` command. Parsing arguments loads nothing heavy; each command imports its part when it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from drive_vqa.cli.arguments import build_parser
+from drive_vqa.errors import DriveVqaError
+
+WRONG_USE = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 all done; 1 some logs or questions failed, or an error was reported; 2 wrong use.
+    """
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _quiet_libraries()
+    from drive_vqa.cli import steps
+
+    try:
+        return steps.COMMANDS[arguments.command](arguments)
+    except DriveVqaError as error:
+        print(f"drive-vqa {arguments.command}: {error}", file=sys.stderr)
+        return steps.exit_status(error)
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _quiet_libraries() -> None:
+    """Other libraries' banners and bars would bury ours."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("mlflow", "alembic", "httpx", "matplotlib", "peft", "transformers"):
+        logging.getLogger(name).setLevel(logging.WARNING)

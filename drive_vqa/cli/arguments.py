@@ -1,0 +1,129 @@
+"""What each command takes on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from drive_vqa._version import __version__
+
+FORMATS = ("nuscenes", "pandaset")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="drive-vqa", description="Driving logs in, a trained and honestly scored driving VLM out."
+    )
+    parser.add_argument("--version", action="version", version=f"drive-vqa {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_data_commands(commands)
+    _add_model_commands(commands)
+    _add_whole_commands(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+
+def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    synth = _command(commands, "synth", "make a synthetic data set in nuScenes v1.0 format")
+    synth.add_argument("--out", type=Path, required=True, metavar="DIR")
+    synth.add_argument("--scenes", type=positive, default=4, metavar="N", help="20 s each (default 4)")
+    synth.add_argument("--seed", type=int, default=0, metavar="S")
+    synth.add_argument("--town", metavar="NAME", help="which street network (default: all in turn)")
+    synth.add_argument("--duration", type=float, default=20.0, metavar="SECONDS", help="of a scene (default 20)")
+    _add_workers(synth)
+
+    ingest = _command(commands, "ingest", "read driving logs into a store")
+    ingest.add_argument("source", type=Path, metavar="SOURCE")
+    ingest.add_argument("--format", choices=FORMATS, required=True)
+    ingest.add_argument("--out", type=Path, required=True, metavar="STORE")
+    _add_workers(ingest)
+
+    fuse = _command(commands, "fuse", "turn boxes into ego-frame tracks with velocities and image boxes")
+    fuse.add_argument("store", type=Path, metavar="STORE")
+    fuse.add_argument("--from", dest="source", choices=("annotations",), default="annotations")
+    _add_workers(fuse)
+
+    generate = _command(commands, "generate", "ask questions about the tracks, with checked answers and evidence")
+    generate.add_argument("store", type=Path, nargs="?", metavar="STORE")
+    generate.add_argument("--families", metavar="A,B", help="of object, ego, future (default: all)")
+    generate.add_argument("--list", action="store_true", help="print every question type and stop")
+    generate.add_argument("--preview", type=positive, metavar="N", help="print N questions and stop")
+    generate.add_argument("--executor", choices=("local",), default="local")
+    _add_config(generate)
+    _add_workers(generate)
+
+
+def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    finetune = _command(commands, "finetune", "train a LoRA adapter on the questions of the train split")
+    finetune.add_argument("store", type=Path, metavar="STORE")
+    finetune.add_argument("--recipe", metavar="NAME|FILE", help="tiny, stride or a YAML file (default: by the model)")
+    finetune.add_argument("--model", required=True, metavar="tiny|PATH", help="a local Qwen2.5-VL folder, or tiny")
+    finetune.add_argument("--out", type=Path, required=True, metavar="RUN")
+    finetune.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
+    _add_tracking(finetune)
+    finetune.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings over the recipe")
+
+    predict = _command(commands, "predict", "answer the questions of a split with a model")
+    predict.add_argument("store", type=Path, metavar="STORE")
+    predict.add_argument("--split", default="test", metavar="NAME")
+    predict.add_argument(
+        "--model", required=True, metavar="tiny|PATH", help="a local folder; tiny: the base of --adapter"
+    )
+    predict.add_argument("--adapter", type=Path, metavar="RUN")
+    predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")
+    predict.add_argument("--batch-size", type=positive, default=16, metavar="N")
+    predict.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
+
+    evaluate = _command(commands, "evaluate", "score predictions: localization, consistency, safety, with baselines")
+    evaluate.add_argument("store", type=Path, metavar="STORE")
+    evaluate.add_argument("--predictions", type=Path, required=True, metavar="PRED.parquet|PRED.jsonl")
+    evaluate.add_argument("--out", type=Path, required=True, metavar="EVAL")
+    _add_tracking(evaluate)
+
+    report = _command(commands, "report", "write one self-contained HTML page of an evaluation")
+    report.add_argument("evaluation", type=Path, metavar="EVAL")
+    report.add_argument("--out", type=Path, required=True, metavar="report.html")
+
+
+def _add_whole_commands(commands: Commands[argparse.ArgumentParser]) -> None:
+    demo = _command(commands, "demo", "the whole path from nothing: synthetic drives, questions, training, report")
+    demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: ./demo")
+    demo.add_argument("--scenes", type=positive, default=10, metavar="N")
+    demo.add_argument("--seed", type=int, default=0, metavar="S")
+    _add_workers(demo)
+
+    doctor = _command(commands, "doctor", "say what works on this machine, and how to mend the rest")
+    doctor.add_argument("--json", action="store_true")
+
+
+def _command(commands: Commands[argparse.ArgumentParser], name: str, summary: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
+    )
+    return command
+
+
+def _add_workers(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--workers", type=positive, metavar="N", help="processes (default: the number of cores)")
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", type=Path, metavar="FILE", help="YAML settings")
+    command.add_argument(
+        "--set", dest="overrides", action="append", default=[], metavar="key.sub=value", help="one setting"
+    )
+
+
+def _add_tracking(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--tracking-uri", metavar="URI", help="MLflow store (default: sqlite in the output folder)")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 1")
+    return number

@@ -1,0 +1,95 @@
+"""The whole path from nothing, in one call: what a newcomer runs first.
+
+Each step is the ordinary command's function with ordinary settings; only the sizes are small. A second call does what is
+missing and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from drive_vqa.errors import DriveVqaError
+from drive_vqa.executor import Summary
+from drive_vqa.store import Store
+from drive_vqa.tracking import default_uri
+
+logger = logging.getLogger(__name__)
+
+STEPS = 6
+
+
+def demo(out: Path, *, scenes: int, seed: int, workers: int | None) -> int:
+    """Synthesize, ingest, fuse, generate, train, predict, score and report.
+
+    Args:
+        out: folder for everything that is made.
+        scenes: synthetic drives of 20 s.
+        seed: of the world.
+        workers: processes; default: the number of cores.
+    """
+    store = _make_store(out, scenes, seed, workers)
+    _train_and_score(store, out)
+    _say_where(out)
+    return 0
+
+
+def _make_store(out: Path, scenes: int, seed: int, workers: int | None) -> Store:
+    from qa_gen.config import GenerateConfig
+    from qa_gen.generate import generate
+    from sensors.fuse import fuse
+    from sensors.ingest import ingest
+    from sensors.synth.synthesize import synthesize
+
+    out.mkdir(parents=True, exist_ok=True)
+    with _step(1, f"{scenes} synthetic drives"):
+        synthesize(out / "drives", scenes=scenes, seed=seed, workers=workers)
+    with _step(2, "logs → tracks → questions"):
+        _complete(ingest(out / "drives", "nuscenes", out / "store", workers=workers))
+        store = Store.open(out / "store")
+        _complete(fuse(store, workers=workers))
+        _complete(generate(store, GenerateConfig(), workers=workers))
+    return store
+
+
+def _train_and_score(store: Store, out: Path) -> None:
+    from eval.evaluate import evaluate
+    from eval.predict import predict, vlm_answerer
+    from eval.report import write_report
+    from finetune.config import load_recipe
+    from finetune.sft import finetune
+
+    tracking_uri = default_uri(out)
+    with _step(3, "LoRA fine-tuning of a tiny VLM"):
+        finetune(store, load_recipe("tiny", []), model="tiny", out=out / "run", tracking_uri=tracking_uri)
+    with _step(4, "answers on held-out drives"):
+        answer, name = vlm_answerer("tiny", out / "run")
+        predict(store, "test", answer, out / "predictions.parquet", model_name=name, batch_size=32)
+    with _step(5, "scores"):
+        headline = evaluate(store, out / "predictions.parquet", out / "evaluation", tracking_uri=tracking_uri)
+    with _step(6, "report"):
+        write_report(out / "evaluation", out / "report.html")
+    logger.info("\n%s", headline)
+
+
+def _complete(summary: Summary) -> None:
+    """The demo's own drives must all pass: anything else is a fault of the installation."""
+    if summary.failures:
+        first = summary.failures[0]
+        raise DriveVqaError(f"log {first.log_id} failed: {first.message} (run `drive-vqa doctor`)")
+
+
+@contextmanager
+def _step(number: int, title: str) -> Iterator[None]:
+    logger.info("[%d/%d] %s", number, STEPS, title)
+    started = time.monotonic()
+    yield
+    logger.info("      %.0f s", time.monotonic() - started)
+
+
+def _say_where(out: Path) -> None:
+    logger.info("\nreport:  %s", (out / "report.html").resolve())
+    logger.info("MLflow:  mlflow ui --backend-store-uri %s", default_uri(out))

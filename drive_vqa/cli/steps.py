@@ -1,0 +1,159 @@
+"""What each command does: resolve its settings, call the part, turn the outcome into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from drive_vqa.errors import ConfigError, DriveVqaError
+from drive_vqa.executor import Summary
+from drive_vqa.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+def exit_status(error: DriveVqaError) -> int:
+    """2 for wrong use, 1 for what went wrong in the data."""
+    return 2 if isinstance(error, ConfigError) else 1
+
+
+def _synth(arguments: argparse.Namespace) -> int:
+    from sensors.synth.synthesize import synthesize
+
+    synthesize(
+        arguments.out,
+        scenes=arguments.scenes,
+        seed=arguments.seed,
+        town=arguments.town,
+        duration_s=arguments.duration,
+        workers=arguments.workers,
+    )
+    return 0
+
+
+def _ingest(arguments: argparse.Namespace) -> int:
+    from sensors.ingest import ingest
+
+    summary = ingest(arguments.source, arguments.format, arguments.out, workers=arguments.workers)
+    return _report("ingest", summary, arguments.out)
+
+
+def _fuse(arguments: argparse.Namespace) -> int:
+    from sensors.fuse import fuse
+
+    summary = fuse(Store.open(arguments.store), source=arguments.source, workers=arguments.workers)
+    return _report("fuse", summary, arguments.store)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    from drive_vqa.config import load_config
+    from qa_gen.catalogue import list_types
+    from qa_gen.config import GenerateConfig
+    from qa_gen.generate import generate
+    from qa_gen.preview import preview
+
+    if arguments.list:
+        print(list_types())
+        return 0
+    if arguments.store is None:
+        raise ConfigError("generate needs a STORE (or --list)")
+    overrides = list(arguments.overrides)
+    if arguments.families:
+        overrides.append(f"families=[{arguments.families}]")
+    store = Store.open(arguments.store)
+    config = load_config(GenerateConfig, arguments.config, overrides)
+    if arguments.preview:
+        print(preview(store, config, arguments.preview))
+        return 0
+    return _report("generate", generate(store, config, workers=arguments.workers), arguments.store)
+
+
+def _finetune(arguments: argparse.Namespace) -> int:
+    from finetune.config import load_recipe
+    from finetune.sft import finetune
+
+    recipe = arguments.recipe or ("tiny" if arguments.model == "tiny" else "stride")
+    run = finetune(
+        Store.open(arguments.store),
+        load_recipe(recipe, arguments.overrides),
+        model=arguments.model,
+        out=arguments.out,
+        resume=arguments.resume,
+        tracking_uri=arguments.tracking_uri,
+    )
+    logger.info("adapter: %s", run / "adapter")
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from eval.predict import predict, vlm_answerer
+
+    store = Store.open(arguments.store)
+    answer, name = vlm_answerer(arguments.model, arguments.adapter)
+    out = predict(
+        store,
+        arguments.split,
+        answer,
+        arguments.out,
+        model_name=name,
+        batch_size=arguments.batch_size,
+        limit=arguments.limit,
+    )
+    logger.info("predictions: %s", out)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from eval.evaluate import evaluate
+
+    headline = evaluate(
+        Store.open(arguments.store), arguments.predictions, arguments.out, tracking_uri=arguments.tracking_uri
+    )
+    logger.info("%s\nmetrics: %s", headline, arguments.out / "metrics.json")
+    return 0
+
+
+def _write_report(arguments: argparse.Namespace) -> int:
+    from eval.report import write_report
+
+    logger.info("report: %s", write_report(arguments.evaluation, arguments.out))
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from drive_vqa.cli.demo import demo
+
+    return demo(arguments.out, scenes=arguments.scenes, seed=arguments.seed, workers=arguments.workers)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from drive_vqa.cli.doctor import examine, show
+
+    checks = examine()
+    print(show(checks, as_json=arguments.json))
+    return 0 if all(check.works or not check.needed for check in checks) else 1
+
+
+def _report(step: str, summary: Summary, out: Path) -> int:
+    """Say what became of the logs."""
+    counts = f"{len(summary.done)} done, {len(summary.skipped)} up to date, {len(summary.failures)} failed"
+    logger.info("%s: %s", step, counts)
+    if summary.failures:
+        logger.info("what failed is in %s", out / f"errors-{step}.jsonl")
+    return summary.exit_status
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "synth": _synth,
+    "ingest": _ingest,
+    "fuse": _fuse,
+    "generate": _generate,
+    "finetune": _finetune,
+    "predict": _predict,
+    "evaluate": _evaluate,
+    "report": _write_report,
+    "demo": _demo,
+    "doctor": _doctor,
+}

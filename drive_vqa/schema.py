@@ -1,0 +1,291 @@
+"""Arrow schemas of every table: one Parquet file a log and table.
+
+    logs         one row: where the log came from
+    frames       one row an instant: the ego's pose and motion
+    sensor_data  one row a sensor capture: its file, calibration and the ego's pose at that very time
+    annotations  one row a labelled box, global frame, as the source gives it
+    tracks       one row a tracked object and frame, ego frame
+    groups       one row a moment that is shown to a model: context images and marks
+    questions    one row a question with its typed answer and evidence
+    predictions  one row an answer of a model
+    scores       one row an answer, parsed and judged
+
+Units and frames stand in the names. `global_SE3_ego` and its like are structs (quaternion w x y z, metres).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from drive_vqa.errors import StoreError
+from drive_vqa.geometry import SE3
+
+SCHEMA_VERSION = "1.0"
+"""Major.minor; a reader refuses another major version."""
+
+POSE = pa.struct([(name, pa.float64()) for name in ("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m")])
+"""A rigid transform: unit quaternion and translation."""
+
+IMAGE_BOX = [(name, pa.float64()) for name in ("u0_px", "v0_px", "u1_px", "v1_px")]
+
+TRUTH = pa.struct(
+    [
+        ("distance_m", pa.float64()),
+        ("bearing_deg", pa.float64()),
+        ("speed_mps", pa.float64()),
+        ("clock_hour", pa.int32()),
+        ("choice", pa.string()),
+        ("bool", pa.bool_()),
+        ("count", pa.int32()),
+    ]
+)
+"""A typed answer. Fields that the question does not ask for are null; a joint question fills several."""
+
+LOGS = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("source_format", pa.string()),
+        ("source_root", pa.string()),  # relative to the store, POSIX: moving store and source together keeps it valid
+        ("location", pa.string()),
+        ("description", pa.string()),
+    ]
+)
+
+FRAMES = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("timestamp_ns", pa.int64()),
+        ("global_SE3_ego", POSE),
+        ("speed_mps", pa.float64()),
+        ("accel_mps2", pa.float64()),
+        ("yaw_rate_radps", pa.float64()),
+    ]
+)
+
+SENSOR_DATA = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("sensor", pa.string()),
+        ("modality", pa.string()),  # camera | lidar | radar
+        ("timestamp_ns", pa.int64()),
+        ("path", pa.string()),  # relative to the log's source_root, POSIX
+        ("width", pa.int32()),  # cameras only, else null
+        ("height", pa.int32()),
+        ("intrinsics", pa.list_(pa.float64(), 9)),  # row-major 3×3, pixels
+        ("distortion", pa.list_(pa.float64())),  # empty: the image is rectified
+        ("ego_SE3_sensor", POSE),
+        ("global_SE3_ego", POSE),  # at capture time
+    ]
+)
+
+ANNOTATIONS = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("timestamp_ns", pa.int64()),
+        ("track_id", pa.string()),
+        ("category", pa.string()),  # a key of drive_vqa.categories.CATEGORIES
+        ("source_category", pa.string()),
+        ("attribute", pa.string()),
+        ("global_SE3_box", POSE),  # centre; x points where the object drives
+        ("length_m", pa.float64()),
+        ("width_m", pa.float64()),
+        ("height_m", pa.float64()),
+        ("lidar_points", pa.int32()),
+        ("radar_points", pa.int32()),
+    ]
+)
+
+TRACKS = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("timestamp_ns", pa.int64()),
+        ("track_id", pa.string()),
+        ("category", pa.string()),
+        ("source_category", pa.string()),
+        ("attribute", pa.string()),
+        ("x_m", pa.float64()),  # box centre in the ego frame of this row's frame
+        ("y_m", pa.float64()),
+        ("z_m", pa.float64()),
+        ("length_m", pa.float64()),
+        ("width_m", pa.float64()),
+        ("height_m", pa.float64()),
+        ("yaw_rad", pa.float64()),
+        ("vx_mps", pa.float64()),  # over ground, in ego axes; null where unknown
+        ("vy_mps", pa.float64()),
+        ("speed_mps", pa.float64()),
+        ("yaw_rate_radps", pa.float64()),
+        ("accel_mps2", pa.float64()),  # along the velocity
+        (
+            "covariance",
+            pa.list_(pa.float64(), 16),
+        ),  # of (x_m, y_m, vx_mps, vy_mps), row-major; null where not estimated
+        ("lidar_points", pa.int32()),
+        ("radar_points", pa.int32()),
+        ("occlusion", pa.float64()),  # 1 - greatest visible fraction over the cameras; null where no camera sees it
+        ("cameras", pa.list_(pa.struct([("camera", pa.string()), *IMAGE_BOX, ("visible_fraction", pa.float64())]))),
+        ("source", pa.string()),  # annotated | fused
+        ("observed", pa.bool_()),  # false: interpolated or coasted
+    ]
+)
+
+GROUPS = pa.schema(
+    [
+        ("group_id", pa.string()),
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("timestamp_ns", pa.int64()),
+        ("split", pa.string()),
+        (
+            "context",  # oldest first; the last is the present
+            pa.list_(
+                pa.struct(
+                    [
+                        ("frame", pa.int32()),
+                        ("offset_s", pa.float64()),  # nominal, 0 for the present, negative before
+                        ("camera", pa.string()),
+                        ("path", pa.string()),
+                        ("width", pa.int32()),
+                        ("height", pa.int32()),
+                    ]
+                )
+            ),
+        ),
+        (
+            "marks",
+            pa.list_(
+                pa.struct(
+                    [
+                        ("mark", pa.int32()),  # the number drawn on the image
+                        ("track_id", pa.string()),
+                        ("category", pa.string()),
+                        (
+                            "regions",  # one for each context image that shows the object
+                            pa.list_(
+                                pa.struct([("context", pa.int32()), *IMAGE_BOX, ("visible_fraction", pa.float64())])
+                            ),
+                        ),
+                    ]
+                )
+            ),
+        ),
+        ("ego_speed_mps", pa.float64()),
+    ]
+)
+
+QUESTIONS = pa.schema(
+    [
+        ("qa_id", pa.string()),
+        ("group_id", pa.string()),
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("truth_frame", pa.int32()),  # where the truth was read: `frame`, or the future frame
+        ("family", pa.string()),  # object | ego | future
+        ("type", pa.string()),
+        ("template", pa.int32()),
+        ("template_version", pa.int32()),
+        ("answer_type", pa.string()),  # localization | distance | bearing | speed | clock | choice | bool | count
+        ("marks", pa.list_(pa.int32())),
+        ("track_ids", pa.list_(pa.string())),
+        ("question", pa.string()),
+        ("options", pa.list_(pa.string())),
+        ("answer", pa.string()),
+        ("truth", TRUTH),
+        ("horizon_s", pa.float64()),
+        ("evidence", pa.list_(pa.struct([("mark", pa.int32()), ("context", pa.int32())]))),
+        ("split", pa.string()),
+        (
+            "slices",
+            pa.struct(
+                [
+                    ("category", pa.string()),
+                    ("distance_m", pa.float64()),  # of the first mark, at t = 0
+                    ("visible_fraction", pa.float64()),
+                    ("moving", pa.bool_()),
+                    ("in_view_at_t", pa.bool_()),
+                    ("ttc_bin", pa.string()),
+                ]
+            ),
+        ),
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        ("qa_id", pa.string()),
+        ("model", pa.string()),
+        ("sample", pa.int32()),
+        ("text", pa.string()),
+        ("latency_s", pa.float64()),
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        ("qa_id", pa.string()),
+        ("model", pa.string()),
+        ("sample", pa.int32()),
+        ("text", pa.string()),
+        ("parsed", TRUTH),  # null where parsing failed
+        ("failure", pa.string()),  # null where it parsed
+        ("success", pa.bool_()),
+        ("distance_ok", pa.bool_()),
+        ("bearing_ok", pa.bool_()),
+        ("speed_ok", pa.bool_()),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "logs": LOGS,
+    "frames": FRAMES,
+    "sensor_data": SENSOR_DATA,
+    "annotations": ANNOTATIONS,
+    "tracks": TRACKS,
+    "groups": GROUPS,
+    "questions": QUESTIONS,
+    "predictions": PREDICTIONS,
+    "scores": SCORES,
+}
+"""Schema of each table by name."""
+
+
+def pose_to_struct(dst_SE3_src: SE3) -> dict[str, float]:
+    """A transform as the `POSE` struct."""
+    qw, qx, qy, qz = (float(value) for value in dst_SE3_src.quaternion_wxyz)
+    tx_m, ty_m, tz_m = (float(value) for value in dst_SE3_src.translation_m)
+    return {"qw": qw, "qx": qx, "qy": qy, "qz": qz, "tx_m": tx_m, "ty_m": ty_m, "tz_m": tz_m}
+
+
+def pose_from_struct(pose: Mapping[str, float]) -> SE3:
+    """The transform of a `POSE` struct.
+
+    Raises:
+        CalibrationError: the numbers are not a pose.
+    """
+    return SE3.from_quaternion(
+        [pose["qw"], pose["qx"], pose["qy"], pose["qz"]], [pose["tx_m"], pose["ty_m"], pose["tz_m"]]
+    )
+
+
+def table_from_rows(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as a table of the schema `name`; absent keys become null, unknown keys are refused.
+
+    Raises:
+        StoreError: a row has a column that the schema does not know, or a value of another type.
+    """
+    schema = TABLES[name]
+    unknown = {key for row in rows for key in row} - set(schema.names)
+    if unknown:
+        raise StoreError(
+            f"table {name!r} has no column {sorted(unknown)[0]!r}; its columns are {', '.join(schema.names)}"
+        )
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise StoreError(f"a row does not fit the schema of table {name!r}: {error}") from error

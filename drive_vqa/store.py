@@ -1,0 +1,265 @@
+"""A store: a folder of Parquet tables, one file a log and table, with a manifest.
+
+    STORE/manifest.json                      schema and code version, config of each step, rows and SHA-256 of each file
+    STORE/<table>/<log_id>.parquet           see drive_vqa.schema
+    STORE/errors-<step>.jsonl                what failed, if anything did
+
+Files appear under their final name only when complete. Every file carries a fingerprint of what it was made from (code version,
+config, digests of its inputs): a step redoes a log only when the file is missing or its fingerprint differs. Nothing in a store
+depends on the time, the machine or the number of workers, so equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from drive_vqa._version import __version__
+from drive_vqa.errors import StoreError
+from drive_vqa.schema import SCHEMA_VERSION, TABLES
+
+MANIFEST = "manifest.json"
+FINGERPRINT_KEY = b"drive_vqa.fingerprint"
+VERSION_KEY = b"drive_vqa.schema_version"
+LOG_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store on disk; cheap to make, picklable, safe to hand to workers."""
+
+    root: Path
+
+    @classmethod
+    def create(cls, root: Path) -> Store:
+        """Open the store at `root`, making the folder first where it is absent.
+
+        Raises:
+            StoreError: `root` is a file, or a folder of other things.
+        """
+        if root.exists() and not (root.is_dir() and (not any(root.iterdir()) or _looks_like_store(root))):
+            raise StoreError(f"{root} exists and is not a drive-vqa store: give --out an empty or new folder")
+        root.mkdir(parents=True, exist_ok=True)
+        return cls(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Open an existing store.
+
+        Raises:
+            StoreError: there is none, or it was written by an incompatible version.
+        """
+        if not _looks_like_store(root):
+            raise StoreError(
+                f"{root} is not a drive-vqa store (no logs table): make one with `drive-vqa ingest SOURCE --out`"
+            )
+        store = cls(root)
+        _check_version(store.manifest().get("schema_version", SCHEMA_VERSION), root / MANIFEST)
+        return store
+
+    def path(self, table: str, log_id: str) -> Path:
+        """Where the table of a log lies; the name of a log is checked, since it comes from outside."""
+        if table not in TABLES:
+            raise StoreError(f"there is no table {table!r}; tables are {', '.join(TABLES)}")
+        if not LOG_ID.fullmatch(log_id):
+            raise StoreError(f"log name {log_id!r} cannot be a file name: use letters, digits and . _ + - only")
+        return self.root / table / f"{log_id}.parquet"
+
+    def log_ids(self, table: str = "logs") -> list[str]:
+        """The logs that have this table, sorted."""
+        return sorted(path.stem for path in (self.root / table).glob("*.parquet"))
+
+    def is_current(self, table: str, log_id: str, fingerprint: str) -> bool:
+        """Whether the finished file exists and was made from the same inputs."""
+        path = self.path(table, log_id)
+        if not path.exists():
+            return False
+        metadata = _read_metadata(path)
+        return metadata.get(FINGERPRINT_KEY) == fingerprint.encode()
+
+    def digest(self, table: str, log_id: str) -> str:
+        """SHA-256 of the file, to build fingerprints of what is made from it."""
+        path = self.path(table, log_id)
+        if not path.exists():
+            raise StoreError(f"log {log_id} of {self.root} has no table {table!r}: {_HOW_TO_MAKE[table]}")
+        return file_sha256(path)
+
+    def write(self, table: str, log_id: str, data: pa.Table, fingerprint: str) -> None:
+        """Write one table of one log, atomically.
+
+        Raises:
+            StoreError: the columns are not those of the schema.
+        """
+        schema = TABLES[table]
+        if not data.schema.equals(schema):
+            raise StoreError(f"table {table!r} of log {log_id} does not have the columns of its schema")
+        metadata = {VERSION_KEY: SCHEMA_VERSION.encode(), FINGERPRINT_KEY: fingerprint.encode()}
+        path = self.path(table, log_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            pq.write_table(data.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+    def read(self, table: str, log_id: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read one table of one log.
+
+        Raises:
+            StoreError: it is missing, unreadable, or of another major version.
+        """
+        path = self.path(table, log_id)
+        if not path.exists():
+            raise StoreError(f"log {log_id} of {self.root} has no table {table!r}: {_HOW_TO_MAKE[table]}")
+        return read_table(path, table, columns)
+
+    def read_all(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """All logs of one table, in log order; an empty table where no log has it."""
+        parts = [self.read(table, log_id, columns) for log_id in self.log_ids(table)]
+        schema = TABLES[table] if columns is None else pa.schema([TABLES[table].field(name) for name in columns])
+        return pa.concat_tables([schema.empty_table(), *parts])
+
+    def source_root(self, log_id: str) -> Path:
+        """The folder that the paths in `sensor_data` are relative to."""
+        relative: str = self.read("logs", log_id)["source_root"][0].as_py()
+        return (self.root / relative).resolve()
+
+    def media_path(self, log_id: str, relative: str) -> Path:
+        """The image or point cloud that a table names.
+
+        Raises:
+            StoreError: the path leaves the source folder, or the file is gone.
+        """
+        pure = PurePosixPath(relative)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise StoreError(
+                f"log {log_id} names the file {relative!r}, which is outside its source folder: not opened"
+            )
+        path = self.source_root(log_id) / pure
+        if not path.is_file():
+            raise StoreError(
+                f"{path} of log {log_id} is missing: put the source data back, or ingest it again from where it is"
+            )
+        return path
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest, or an empty dict before the first step has ended."""
+        path = self.root / MANIFEST
+        if not path.exists():
+            return {}
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read ({error}): delete it and run the last command again") from error
+        if not isinstance(manifest, dict):
+            raise StoreError(f"{path} is not a JSON object: delete it and run the last command again")
+        return manifest
+
+    def write_manifest(self, step: str, config: Mapping[str, Any]) -> None:
+        """Record a finished step's config, and rows and digest of every file."""
+        steps = {**self.manifest().get("steps", {}), step: dict(config)}
+        tables = {table: self._files(table) for table in TABLES if (self.root / table).is_dir()}
+        manifest = {"schema_version": SCHEMA_VERSION, "code_version": __version__, "steps": steps, "tables": tables}
+        write_json(self.root / MANIFEST, manifest)
+
+    def _files(self, table: str) -> dict[str, dict[str, Any]]:
+        return {
+            log_id: {
+                "rows": pq.read_metadata(self.path(table, log_id)).num_rows,
+                "sha256": self.digest(table, log_id),
+            }
+            for log_id in self.log_ids(table)
+        }
+
+
+_HOW_TO_MAKE = {
+    "logs": "run `drive-vqa ingest`",
+    "frames": "run `drive-vqa ingest`",
+    "sensor_data": "run `drive-vqa ingest`",
+    "annotations": "run `drive-vqa ingest` on a source with labels",
+    "tracks": "run `drive-vqa fuse STORE`",
+    "groups": "run `drive-vqa generate STORE`",
+    "questions": "run `drive-vqa generate STORE`",
+    "predictions": "run `drive-vqa predict`",
+    "scores": "run `drive-vqa evaluate`",
+}
+
+
+def fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """What a file was made from, as a short stable hash: schema and code version, step, config, digests of inputs."""
+    content = {"schema": SCHEMA_VERSION, "code": __version__, "step": step, "config": config, "inputs": dict(inputs)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_table(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file and check that it is the table `table` of a version we know.
+
+    Raises:
+        StoreError: it is not.
+    """
+    metadata = _read_metadata(path)
+    _check_version(metadata.get(VERSION_KEY, SCHEMA_VERSION.encode()).decode("ascii", "replace"), path)
+    try:
+        data = pq.ParquetFile(path).read(columns=None if columns is None else list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is damaged ({error}): delete it and run the step again") from error
+    schema = TABLES[table] if columns is None else pa.schema([TABLES[table].field(name) for name in columns])
+    if not data.schema.equals(schema):
+        raise StoreError(f"{path} does not have the columns of table {table!r}: delete it and run the step again")
+    return data.replace_schema_metadata(None)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and is removed otherwise."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically, keys in order, NaN refused."""
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def relative_source(source: Path, store: Path) -> str:
+    """The source folder as `logs.source_root` keeps it: relative to the store, POSIX."""
+    return Path(os.path.relpath(source.resolve(), store.resolve())).as_posix()
+
+
+def _looks_like_store(root: Path) -> bool:
+    return (root / "logs").is_dir() or (root / MANIFEST).is_file()
+
+
+def _read_metadata(path: Path) -> dict[bytes, bytes]:
+    try:
+        return dict(pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(
+            f"{path} is not a readable Parquet file ({error}): delete it and run the step again"
+        ) from error
+
+
+def _check_version(version: str, path: Path) -> None:
+    if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
+        raise StoreError(
+            f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: ingest the logs again"
+        )
