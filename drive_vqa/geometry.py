@@ -6,17 +6,18 @@ Angles in the ego frame are counter-clockwise positive (left is positive), x for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation, Slerp
 
 from drive_vqa.errors import CalibrationError
 
 Array = np.ndarray
+Numbers = Sequence[float] | Sequence[Sequence[float]] | np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ class SE3:
         return cls(np.eye(3), np.zeros(3))
 
     @classmethod
-    def from_quaternion(cls, wxyz: ArrayLike, translation_m: ArrayLike) -> SE3:
+    def from_quaternion(cls, wxyz: Numbers, translation_m: Numbers) -> SE3:
         """From a quaternion (w, x, y, z), normalized here, and metres."""
         quaternion = np.asarray(wxyz, dtype=np.float64)
         norm = np.linalg.norm(quaternion) if quaternion.shape == (4,) else np.nan
@@ -67,12 +68,12 @@ class SE3:
         return cls(rotation, np.asarray(translation_m, dtype=np.float64))
 
     @classmethod
-    def from_yaw(cls, yaw_rad: float, translation_m: ArrayLike) -> SE3:
+    def from_yaw(cls, yaw_rad: float, translation_m: Numbers) -> SE3:
         """From a turn about z and metres."""
         return cls(Rotation.from_euler("z", yaw_rad).as_matrix(), np.asarray(translation_m, dtype=np.float64))
 
     @classmethod
-    def from_matrix(cls, matrix: ArrayLike) -> SE3:
+    def from_matrix(cls, matrix: Numbers) -> SE3:
         """From a homogeneous 4×4 matrix."""
         values = np.asarray(matrix, dtype=np.float64)
         if values.shape != (4, 4) or not np.allclose(values[3], [0, 0, 0, 1]):

@@ -10,7 +10,8 @@
     predictions  one row an answer of a model
     scores       one row an answer, parsed and judged
 
-Units and frames stand in the names. `global_SE3_ego` and its like are structs (quaternion w x y z, metres).
+Units and frames stand in the names. Lists are of variable length even where their length is known, because Parquet cannot read
+a null fixed-size list back. `global_SE3_ego` and its like are structs (quaternion w x y z, metres).
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ SENSOR_DATA = pa.schema(
         ("path", pa.string()),  # relative to the log's source_root, POSIX
         ("width", pa.int32()),  # cameras only, else null
         ("height", pa.int32()),
-        ("intrinsics", pa.list_(pa.float64(), 9)),  # row-major 3×3, pixels
+        ("intrinsics", pa.list_(pa.float64())),  # nine numbers, row-major 3×3, pixels
         ("distortion", pa.list_(pa.float64())),  # empty: the image is rectified
         ("ego_SE3_sensor", POSE),
         ("global_SE3_ego", POSE),  # at capture time
@@ -124,7 +125,7 @@ TRACKS = pa.schema(
         ("accel_mps2", pa.float64()),  # along the velocity
         (
             "covariance",
-            pa.list_(pa.float64(), 16),
+            pa.list_(pa.float64()),
         ),  # of (x_m, y_m, vx_mps, vy_mps), row-major; null where not estimated
         ("lidar_points", pa.int32()),
         ("radar_points", pa.int32()),

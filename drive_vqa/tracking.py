@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ PARAM_LENGTH = 6000
 """MLflow refuses longer parameter values."""
 
 
+@runtime_checkable
 class Run(Protocol):
     """An open run."""
 

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+
+from drive_vqa.cli import main
+from drive_vqa.cli.arguments import build_parser
+
+
+def test_every_command_is_carried_out_by_something():
+    from drive_vqa.cli.steps import COMMANDS
+
+    parser = build_parser()
+    commands = next(action.choices for action in parser._actions if action.dest == "command")
+    assert set(commands) == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "argv", [["fly"], ["synth"], ["ingest", "x", "--format", "vhs", "--out", "y"], ["synth", "--scenes", "0"]]
+)
+def test_wrong_use_exits_with_2(argv, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["fuse", "generate"])
+def test_a_folder_that_is_no_store_is_said_in_one_line(tmp_path, capsys, command):
+    assert main([command, str(tmp_path)]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0
+    assert str(tmp_path) in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_as_json(capsys):
+    status = main(["doctor", "--json"])
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)}
+    assert checks["torch"]["works"]
+    assert {"gpu", "open3d", "nuscenes-devkit", "mlflow"} <= set(checks)
+    assert status == (0 if all(check["works"] or not check["needed"] for check in checks.values()) else 1)
