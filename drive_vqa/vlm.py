@@ -8,7 +8,9 @@ torchvision; placeholders are expanded here, because the library's combined proc
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,12 +26,13 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from transformers.utils import logging as transformers_logging
 
 from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
 
 MODEL_TYPE = "qwen2_5_vl"
-IMAGE_TOKEN = "<|image_pad|>"
+IMAGE_TOKEN = "<|image_pad|>"  # noqa: S105 - a token of text
 END_OF_TURN = "<|im_end|>"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 RUN_FILE = "run.json"
@@ -224,6 +227,8 @@ def load_processor(base: Path) -> ChatProcessor:
     Raises:
         ModelError: they are absent, or do not know the tokens of the family.
     """
+    if not ((base / "tokenizer.json").is_file() or (base / "vocab.json").is_file()):
+        raise ModelError(f"{base} has no tokenizer.json: copy the whole checkpoint")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(base), local_files_only=True, trust_remote_code=False)
         image_processor = Qwen2VLImageProcessorPil.from_pretrained(str(base), local_files_only=True)
@@ -280,6 +285,14 @@ def check_image_tokens(input_ids: Int[torch.Tensor, "..."], images: Images, proc
         )
 
 
+@contextmanager
+def without_library_deprecations() -> Iterator[None]:
+    """Silence what peft is told by transformers about its own code: no user of ours can mend that."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
+
+
 def _check_family(base: Path) -> None:
     path = base / "config.json"
     if not path.is_file():
@@ -297,6 +310,7 @@ def _check_family(base: Path) -> None:
 
 def _load_weights(base: Path, dtype: torch.dtype) -> PreTrainedModel:
     """The model in evaluation mode; missing weights are an error, since the library would fill them at random."""
+    transformers_logging.disable_progress_bar()  # loading takes a moment and would bury our own lines
     try:
         model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             str(base),
@@ -322,7 +336,8 @@ def _with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
     if not (adapter / "adapter_config.json").is_file() or not (adapter / ADAPTER_WEIGHTS).is_file():
         raise ModelError(f"{adapter} is not a finished adapter (it needs adapter_config.json and {ADAPTER_WEIGHTS})")
     try:
-        return PeftModel.from_pretrained(model, str(adapter))
+        with without_library_deprecations():
+            return PeftModel.from_pretrained(model, str(adapter))
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelError(f"adapter {adapter} does not fit its base model: {_one_line(error)}") from error
 

@@ -1,0 +1,201 @@
+"""Ask a model all questions of a split and write its answers as a predictions file.
+
+Questions come sorted by log, moment and group, so that whoever answers can show a group's frames for all its questions and decode
+them once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from drive_vqa.errors import ConfigError, ModelError, StoreError
+from drive_vqa.marks import marked_frames
+from drive_vqa.progress import track
+from drive_vqa.prompt import build_messages
+from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
+from drive_vqa.store import VERSION_KEY, Store, replacing
+from eval.predictions import storable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from drive_vqa.vlm import Vlm
+
+logger = logging.getLogger(__name__)
+
+MAX_NEW_TOKENS = 64
+KEPT_GROUPS = 8
+"""Groups whose frames stay decoded; their questions come one after another."""
+
+TINY = "tiny"
+
+
+@dataclass(frozen=True, eq=False)
+class PromptedQuestion:
+    """A question with what is shown beside it.
+
+    Attributes:
+        store: where the frames lie.
+        group: row of the `groups` table.
+        question: row of the `questions` table, without its answer, truth and evidence.
+    """
+
+    store: Store
+    group: Mapping[str, Any]
+    question: Mapping[str, Any]
+
+
+Answerer = Callable[[list[PromptedQuestion]], list[str]]
+"""Answers a batch of questions, in order."""
+
+SHOWN_COLUMNS = ("qa_id", "group_id", "log_id", "frame", "type", "marks", "question", "options", "split")
+"""What an answerer may see of a question."""
+
+
+def predict(
+    store: Store,
+    split: str,
+    answer: Answerer,
+    out: Path,
+    *,
+    model_name: str,
+    batch_size: int,
+    limit: int | None = None,
+) -> Path:
+    """Write the answers to all questions of a split.
+
+    Args:
+        store: with questions.
+        split: train, val or test.
+        answer: gives one text for each question of a batch.
+        out: Parquet file with the schema of table `predictions`; appears when all is done.
+        model_name: written beside every answer.
+        batch_size: questions asked at once.
+        limit: only the first so many questions.
+
+    Raises:
+        ConfigError: the split has no questions, or `out` is not a .parquet file.
+        ModelError: the answerer gave another number of answers than it was asked for.
+    """
+    if out.suffix != ".parquet":
+        raise ConfigError(f"{out} must end in .parquet: predictions are written as Parquet")
+    questions = questions_to_ask(store, split)[:limit]
+    if not questions:
+        found = ", ".join(sorted(set(store.read_all("questions", ["split"])["split"].to_pylist()))) or "none"
+        raise ConfigError(f"split {split!r} of {store.root} has no questions; splits with questions: {found}")
+    batches = [questions[start : start + batch_size] for start in range(0, len(questions), batch_size)]
+    rows: list[dict[str, Any]] = []
+    for batch in track(batches, total=len(batches), description=f"predict ({split}, batches of {batch_size})"):
+        rows += _answer_batch(batch, answer, model_name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    data = table_from_rows("predictions", rows).replace_schema_metadata({VERSION_KEY: SCHEMA_VERSION.encode()})
+    with replacing(out) as temporary:
+        pq.write_table(data, temporary, compression="zstd")
+    return out
+
+
+def questions_to_ask(store: Store, split: str) -> list[PromptedQuestion]:
+    """All questions of a split, ordered by log, frame, group and id.
+
+    Raises:
+        StoreError: a question names a group that the store does not have.
+    """
+    return [question for log_id in store.log_ids("questions") for question in _questions_of_log(store, log_id, split)]
+
+
+def vlm_answerer(
+    model: str,
+    adapter: Path | None = None,
+    *,
+    device: str | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> tuple[Answerer, str]:
+    """An answerer that asks a local vision-language model, and its name.
+
+    Args:
+        model: folder of a checkpoint; "tiny" for the base that the run in `adapter` was tuned from.
+        adapter: output folder of `drive-vqa finetune`.
+        device: torch device; the best one by default.
+        max_new_tokens: longest answer.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    from drive_vqa.vlm import load_run, load_vlm
+
+    if adapter is None and model == TINY:
+        raise ModelError(
+            "the tiny model knows nothing before it is tuned: give the run of `drive-vqa finetune` as --adapter"
+        )
+    if adapter is None:
+        vlm = load_vlm(Path(model), device=device)
+    else:
+        vlm = load_run(adapter, None if model == TINY else Path(model), device=device)
+    name = Path(model).name if adapter is None else f"{Path(model).name}+{adapter.name}"
+    return _asking(vlm, max_new_tokens), name
+
+
+def _asking(vlm: Vlm, max_new_tokens: int) -> Answerer:
+    shown: dict[tuple[Path, str, str], list[Image]] = {}
+
+    def frames(asked: PromptedQuestion) -> list[Image]:
+        key = (asked.store.root, asked.group["log_id"], asked.group["group_id"])
+        if key not in shown:
+            if len(shown) >= KEPT_GROUPS:
+                shown.pop(next(iter(shown)))  # the oldest: groups come one after another
+            shown[key] = marked_frames(asked.store, asked.group, vlm.image_size_px)
+        return shown[key]
+
+    def answer(batch: list[PromptedQuestion]) -> list[str]:
+        messages = [build_messages(asked.group, asked.question) for asked in batch]
+        return vlm.generate(messages, [frames(asked) for asked in batch], max_new_tokens)
+
+    return answer
+
+
+def _questions_of_log(store: Store, log_id: str, split: str) -> Iterator[PromptedQuestion]:
+    table = store.read("questions", log_id, SHOWN_COLUMNS)
+    table = table.filter(pc.equal(table["split"], split))
+    if not table.num_rows:
+        return
+    groups = _groups(store, log_id, table["group_id"])
+    for question in table.sort_by(
+        [("frame", "ascending"), ("group_id", "ascending"), ("qa_id", "ascending")]
+    ).to_pylist():
+        if question["group_id"] not in groups:
+            name = question["group_id"]
+            raise StoreError(f"log {log_id} of {store.root} has no group {name}: run `drive-vqa generate STORE` again")
+        yield PromptedQuestion(store, groups[question["group_id"]], question)
+
+
+def _groups(store: Store, log_id: str, wanted: pa.ChunkedArray) -> dict[str, dict[str, Any]]:
+    table = store.read("groups", log_id)
+    table = table.filter(pc.is_in(table["group_id"], value_set=pc.unique(wanted)))
+    return {group["group_id"]: group for group in table.to_pylist()}
+
+
+def _answer_batch(batch: Sequence[PromptedQuestion], answer: Answerer, model_name: str) -> list[dict[str, Any]]:
+    started = time.perf_counter()
+    texts = answer(list(batch))
+    latency_s = (time.perf_counter() - started) / len(batch)
+    if len(texts) != len(batch):
+        raise ModelError(f"the model gave {len(texts)} answers to {len(batch)} questions: one is needed for each")
+    return [
+        {
+            "qa_id": asked.question["qa_id"],
+            "model": model_name,
+            "sample": 0,
+            "text": storable(text),
+            "latency_s": latency_s,
+        }
+        for asked, text in zip(batch, texts, strict=True)
+    ]

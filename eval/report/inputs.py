@@ -1,0 +1,191 @@
+"""What a report is made from: the files of an evaluation and the store that it scored.
+
+    EVAL/metrics.json              dotted name → value, n, low, high, clusters
+    EVAL/scores.parquet            one row an answer, parsed and judged
+    EVAL/baseline_scores.parquet   the same for the baselines, `model` is the baseline's name
+    EVAL/config.yaml               where the store is, and how the evaluation was made
+
+Answers are joined with their questions once, here; truth and parsed values become flat columns `truth_…` and `parsed_…`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import yaml
+
+from drive_vqa.errors import StoreError
+from drive_vqa.schema import QUESTIONS, SCORES, TRUTH
+from drive_vqa.store import Store, read_table
+
+QUESTION_COLUMNS = "qa_id group_id log_id frame family type answer_type marks question options answer truth horizon_s split slices".split()
+QUANTITIES = {"distance_m": "distance", "bearing_deg": "bearing", "speed_mps": "speed"}
+"""Typed answers that are measured, and what a reader calls them."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A metric: its value, the interval, and how many questions and independent logs stand behind it."""
+
+    value: float | None
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+    clusters: int | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """The longer arm of the interval, so that value ± half_width covers it."""
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return max(self.high - self.value, self.value - self.low)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A finished evaluation, read.
+
+    Attributes:
+        root: its folder.
+        config: content of config.yaml.
+        metrics: by dotted name.
+        store: what was asked about.
+        answers: one row an answer of the model, first sample only, joined with its question.
+        baselines: the same for the baselines; the column `model` names them.
+    """
+
+    root: Path
+    config: dict[str, Any]
+    metrics: dict[str, Number]
+    store: Store
+    answers: pd.DataFrame
+    baselines: pd.DataFrame
+
+    def group(self, log_id: str, group_id: str) -> dict[str, Any]:
+        """The row of the `groups` table.
+
+        Raises:
+            StoreError: the store has no such group.
+        """
+        table = self.store.read("groups", log_id)
+        rows: list[dict[str, Any]] = table.filter(pc.equal(table["group_id"], group_id)).to_pylist()
+        if not rows:
+            raise StoreError(
+                f"log {log_id} of {self.store.root} has no group {group_id}: run `drive-vqa generate` again"
+            )
+        return rows[0]
+
+
+def read_evaluation(root: Path) -> Evaluation:
+    """Read an evaluation folder and the questions that it scored.
+
+    Raises:
+        StoreError: a file is missing or damaged, or the store has moved.
+    """
+    config = _read_config(root / "config.yaml")
+    store = Store.open((root / str(config["store"])).resolve())
+    scores = _read_scores(root / "scores.parquet")
+    baselines = _read_scores(root / "baseline_scores.parquet")
+    questions = _questions(store, pa.chunked_array([*scores["qa_id"].chunks, *baselines["qa_id"].chunks], pa.string()))
+    joined = _answers(scores, questions)
+    if joined.empty:
+        raise StoreError(f"{root} scores no question of {store.root}: run `drive-vqa evaluate` on this store again")
+    return Evaluation(root, config, _read_metrics(root / "metrics.json"), store, joined, _answers(baselines, questions))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{path.parent} is not an evaluation (no {path.name}): make one with `drive-vqa evaluate`"
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StoreError(f"{path} cannot be read: run `drive-vqa evaluate` again") from error
+    if not isinstance(config, dict) or "store" not in config:
+        raise StoreError(f"{path} does not name the store that was scored: run `drive-vqa evaluate` again")
+    return config
+
+
+def _read_metrics(path: Path) -> dict[str, Number]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): _number(entry) for name, entry in content.items()}
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{path.parent} is not an evaluation (no {path.name}): make one with `drive-vqa evaluate`"
+        ) from error
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged ({error}): run `drive-vqa evaluate` again") from error
+
+
+def _number(entry: dict[str, Any]) -> Number:
+    return Number(
+        _finite(entry["value"]),
+        None if entry.get("n") is None else int(entry["n"]),
+        _finite(entry.get("low")),
+        _finite(entry.get("high")),
+        None if entry.get("clusters") is None else int(entry["clusters"]),
+    )
+
+
+def _finite(value: float | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _read_scores(path: Path) -> pa.Table:
+    if not path.exists():
+        if path.name == "baseline_scores.parquet":
+            return SCORES.empty_table()
+        raise StoreError(f"{path} is missing: run `drive-vqa evaluate` again")
+    return read_table(path, "scores")
+
+
+def _questions(store: Store, wanted: pa.ChunkedArray) -> pd.DataFrame:
+    """Questions that were scored, log by log, so that a store of millions is never held at once."""
+    qa_ids = pc.unique(wanted)
+    parts = []
+    for log_id in store.log_ids("questions"):
+        table = store.read("questions", log_id, QUESTION_COLUMNS)
+        table = table.filter(pc.is_in(table["qa_id"], value_set=qa_ids))
+        if table.num_rows:
+            parts.append(_flat_questions(table))
+    if not parts:
+        parts = [_flat_questions(QUESTIONS.empty_table().select(QUESTION_COLUMNS))]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _flat_questions(table: pa.Table) -> pd.DataFrame:
+    plain = table.drop_columns(["truth", "slices"]).to_pandas()
+    slices = [field.name for field in table.schema.field("slices").type]
+    return plain.assign(
+        **_struct_columns(table, "truth", "truth_", TRUTH.names), **_struct_columns(table, "slices", "slice_", slices)
+    )
+
+
+def _answers(scores: pa.Table, questions: pd.DataFrame) -> pd.DataFrame:
+    parsed = _struct_columns(scores, "parsed", "parsed_", TRUTH.names)
+    frame = scores.drop_columns(["parsed"]).to_pandas().assign(**parsed)
+    first = frame.sort_values("sample", kind="stable").drop_duplicates(["model", "qa_id"])
+    joined = first.merge(questions, on="qa_id", how="inner", validate="many_to_one")
+    return joined.sort_values(["model", "log_id", "frame", "group_id", "qa_id"], ignore_index=True)
+
+
+def _struct_columns(table: pa.Table, column: str, prefix: str, names: list[str]) -> dict[str, Any]:
+    """Fields of a struct column as flat columns; numbers are float with NaN for null, the rest are objects with None."""
+    flat: dict[str, Any] = {}
+    for name in names:
+        values = pc.struct_field(table[column], name)
+        if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
+            flat[prefix + name] = values.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        else:
+            flat[prefix + name] = np.array(values.to_pylist(), dtype=object)
+    return flat

@@ -1,0 +1,84 @@
+"""The tokenizer of the tiny model: Qwen's own scheme with a small vocabulary.
+
+Byte-level BPE with Qwen's splitting rule, under which every digit is a token of its own, so numbers are written and read
+digit by digit. The merges are learned from the fixed wordings below, so every build gives the same vocabulary; any other text
+still encodes, only in more tokens.
+"""
+
+from __future__ import annotations
+
+import json
+
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import Qwen2Tokenizer
+
+from drive_vqa.categories import CATEGORIES
+
+VOCABULARY_SIZE = 640
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% if message['content'] is string %}{{ message['content'] }}"
+    "{% else %}{% for part in message['content'] %}"
+    "{% if part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""Qwen2.5-VL's layout without its system message."""
+
+WORDINGS = (
+    "user\nassistant\nNow: seconds ago: second ago:\nA. yes\nB. no\nC. same\nD. unknown",
+    "How far away is object 1 from us, in metres? What is the distance to region 2 in meters? Answer in metres.",
+    "In which direction is object 3, as a clock position, with twelve o'clock straight ahead? at o'clock",
+    "What is the bearing of region 4 in degrees, positive to the left and negative to the right of the ego vehicle?",
+    "How fast is object 5 driving, in m/s or km/h? What is its speed over ground in metres per second? It is standing.",
+    "Where will object 6 be in 1 second, in 2 seconds and in 3 seconds, seen from our car at that time?",
+    "Predict the distance in metres and the angle in degrees at that moment. Give the distance, bearing and speed.",
+    "The object will be 12.3 m away at -45 degrees, moving at 6.7 m/s. It is 10 m away, bearing 30°, at 8.0 m/s.",
+    "Which is closer to us, region 1 or region 2? Is object 7 to the left or to the right of object 8?",
+    "Which of the two is larger, wider, longer, higher, taller, faster, slower, nearer or farther in front or behind?",
+    "What kind of road user is it? How many objects are shown? How long, how wide and how high is it?",
+    "Is it moving, standing, parked, turning, braking, accelerating or coming towards us, approaching or leaving?",
+    "Will object 9 cross our path, be in our lane, still be in view or out of the image within the next seconds?",
+    "What are we doing: driving straight on, turning left, turning right, slowing down, speeding up, keep stopped?",
+    "How fast are we driving at the moment? Our own ego vehicle speed, relative to the camera image frame shown.",
+    "Is the vehicle ahead of us, beside us, on the same side, opposite direction, oncoming, overtaking, following?",
+    "Answer with one number, one word, the letter of the option or yes or no. The marked object has the number.",
+)
+"""What questions and answers sound like."""
+
+
+def build_tokenizer() -> Qwen2Tokenizer:
+    """The tokenizer; the same one at every call."""
+    empty = Qwen2Tokenizer()
+    learner = Tokenizer(models.BPE())
+    learner.normalizer = empty.backend_tokenizer.normalizer
+    learner.pre_tokenizer = empty.backend_tokenizer.pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY_SIZE,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    learner.train_from_iterator([*WORDINGS, " " + " ".join(CATEGORIES)], trainer)
+    learned = json.loads(learner.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(pair) for pair in learned["merges"]],
+        eos_token="<|im_end|>",  # noqa: S106
+        pad_token="<|endoftext|>",  # noqa: S106
+        additional_special_tokens=list(SPECIAL_TOKENS),
+        model_max_length=8192,
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer

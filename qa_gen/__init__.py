@@ -1,0 +1,1 @@
+"""From tracks to questions: families, templates, truth, evidence, marks and splits."""

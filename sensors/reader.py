@@ -1,0 +1,50 @@
+"""The formats of driving logs that can be read, by name.
+
+A format is two functions: `list_logs(source)` finds the logs of a folder without reading them whole, `read_log(handle)` reads one
+log. Both raise `LogFormatError` with the file, the record and the mend.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from drive_vqa.errors import ConfigError, LogFormatError
+from sensors import nuscenes, pandaset
+from sensors.driving_log import DrivingLog, LogHandle
+
+__all__ = ["FORMATS", "DrivingLog", "LogHandle", "list_logs", "read_log"]
+
+FORMATS: dict[str, tuple[Callable[[Path], list[LogHandle]], Callable[[LogHandle], DrivingLog]]] = {
+    "nuscenes": (nuscenes.list_logs, nuscenes.read_log),
+    "pandaset": (pandaset.list_logs, pandaset.read_log),
+}
+"""`list_logs` and `read_log` of each format."""
+
+
+def list_logs(source: Path, source_format: str) -> list[LogHandle]:
+    """The logs of a source folder, sorted by name.
+
+    Raises:
+        ConfigError: the format is unknown.
+        LogFormatError: the folder is missing, is not of that format, or has two logs of one name.
+    """
+    if source_format not in FORMATS:
+        raise ConfigError(f"unknown log format {source_format!r}: choose one of {', '.join(FORMATS)}")
+    if not source.is_dir():
+        raise LogFormatError(f"{source} is not a folder: give the folder that holds the {source_format} logs")
+    handles = sorted(FORMATS[source_format][0](source), key=lambda handle: handle.log_id)
+    repeated = [log_id for log_id, count in Counter(handle.log_id for handle in handles).items() if count > 1]
+    if repeated:
+        raise LogFormatError(f"{source} has more than one log named {repeated[0]!r}: rename or remove one of them")
+    return handles
+
+
+def read_log(handle: LogHandle) -> DrivingLog:
+    """Read one log as tables.
+
+    Raises:
+        LogFormatError: it does not follow its format.
+    """
+    return FORMATS[handle.source_format][1](handle)

@@ -1,0 +1,149 @@
+"""The static half of a scene as one set of triangles that rays can be cast at, with what each triangle is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from zlib import crc32
+
+import numpy as np
+import open3d as o3d
+from jaxtyping import Float, Float32, Int
+
+from sensors.synth.materials import ALBEDO, Material
+from sensors.synth.meshes import Mesh, corner_normals
+from sensors.synth.polygons import dashes, flat_mesh, prism_side, ribbon_mesh
+from sensors.synth.scene import Building, Marking, Prop, Surface, Town
+from sensors.synth.street_meshes import prop_mesh
+
+_SURFACE_MATERIAL = {
+    "road": Material.GROUND,
+    "junction": Material.GROUND,
+    "crosswalk": Material.MARKING,
+    "sidewalk": Material.SIDEWALK,
+    "grass": Material.GRASS,
+    "plaza": Material.PLAZA,
+}
+_PAINT_HEIGHT_M = 0.006
+_YELLOW = (0.62, 0.40, 0.04)
+_TREE_VARIANTS = 6
+
+
+@dataclass(frozen=True)
+class World:
+    """Triangles of a town and their looks, indexed by the triangle that a ray hit.
+
+    Attributes:
+        scene: what rays are cast at, in the global frame.
+        material: `Material` of each triangle.
+        rgb: linear albedo of each triangle.
+        corner_normals: unit normals at the corners of each triangle.
+        wall: of wall triangles: start x, start y, length of the wall, height of the building; 0 elsewhere.
+        lamp_xyz_m: where street lamps shine from.
+    """
+
+    scene: o3d.t.geometry.RaycastingScene
+    material: Int[np.ndarray, "t"]
+    rgb: Float32[np.ndarray, "t 3"]
+    corner_normals: Float32[np.ndarray, "t 3 3"]
+    wall: Float32[np.ndarray, "t 4"]
+    lamp_xyz_m: Float[np.ndarray, "k 3"]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    mesh: Mesh
+    rgb: Float[np.ndarray, "t 3"]
+    wall: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+
+
+def to_linear(srgb: Float[np.ndarray, "*n 3"] | tuple[float, float, float]) -> Float[np.ndarray, "*n 3"]:
+    """Display colour in [0, 1] to light."""
+    return np.asarray(np.power(np.clip(np.asarray(srgb, dtype=np.float64), 0.0, 1.0), 2.2))
+
+
+def ray_scene(mesh: Mesh) -> o3d.t.geometry.RaycastingScene:
+    """A scene of one mesh that is built and cast by the calling thread alone."""
+    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
+    vertices = o3d.core.Tensor(np.ascontiguousarray(mesh.vertices_m, dtype=np.float32))
+    scene.add_triangles(vertices, o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)))
+    return scene
+
+
+def build_world(town: Town) -> World:
+    """Meshes of everything in the town."""
+    pieces = [piece for surface in town.surfaces for piece in _surface(surface)]
+    pieces += [piece for marking in town.markings for piece in _marking(marking)]
+    pieces += [piece for building in town.buildings for piece in _building(building)]
+    pieces += [_prop(prop) for prop in town.props]
+    starts = np.cumsum([0] + [len(piece.mesh.vertices_m) for piece in pieces[:-1]])
+    whole = Mesh(
+        np.concatenate([piece.mesh.vertices_m for piece in pieces]),
+        np.concatenate([piece.mesh.triangles + start for piece, start in zip(pieces, starts, strict=True)]),
+        np.concatenate([piece.mesh.material for piece in pieces]),
+    )
+    wall = np.concatenate([np.tile(np.float32(piece.wall), (len(piece.mesh.triangles), 1)) for piece in pieces])
+    return World(
+        scene=ray_scene(whole),
+        material=whole.material.astype(np.int8),
+        rgb=np.concatenate([piece.rgb for piece in pieces]).astype(np.float32),
+        corner_normals=corner_normals(whole).astype(np.float32),
+        wall=wall,
+        lamp_xyz_m=_lamp_heads(town.props),
+    )
+
+
+def _plain(mesh: Mesh, wall: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)) -> _Piece:
+    return _Piece(mesh, ALBEDO[mesh.material].astype(np.float64), wall)
+
+
+def _surface(surface: Surface) -> list[_Piece]:
+    """The top, and a curb around it where it is raised."""
+    pieces = [_plain(flat_mesh(surface.outline_xy_m, surface.height_m, _SURFACE_MATERIAL[surface.kind]))]
+    if surface.height_m > 0.05:
+        sides = prism_side(surface.outline_xy_m, -0.02, surface.height_m, Material.CURB)
+        pieces += [_plain(side) for side in sides]
+    return pieces
+
+
+def _marking(marking: Marking) -> list[_Piece]:
+    lines = dashes(marking.line_xy_m) if marking.dashed else [marking.line_xy_m]
+    pieces = [_plain(ribbon_mesh(line, marking.width_m, _PAINT_HEIGHT_M, Material.MARKING)) for line in lines]
+    return [_Piece(piece.mesh, np.broadcast_to(_YELLOW, piece.rgb.shape)) for piece in pieces] if marking.yellow else pieces
+
+
+def _building(building: Building) -> list[_Piece]:
+    """Walls that know where they start, and a roof with a low parapet."""
+    rgb = to_linear(building.color_rgb)
+    pieces = []
+    for side in prism_side(building.outline_xy_m, -0.05, building.height_m + 0.5, Material.WALL):
+        start, end = side.vertices_m[0], side.vertices_m[1]
+        wall = (float(start[0]), float(start[1]), float(np.linalg.norm(end - start)), building.height_m)
+        pieces.append(_Piece(side, np.broadcast_to(rgb, (len(side.triangles), 3)), wall))
+    return [*pieces, _plain(flat_mesh(building.outline_xy_m, building.height_m, Material.ROOF))]
+
+
+def _prop(prop: Prop) -> _Piece:
+    """A prop in place; leaves differ in their green from tree to tree."""
+    key = crc32(np.array(prop.xy_m).tobytes())
+    mesh = _prop_shape(prop.kind, key % _TREE_VARIANTS) if prop.kind in ("tree", "hedge") else prop_mesh(prop.kind, prop.height_m, key)
+    scale = prop.height_m / (8.0 if prop.kind == "tree" else 1.0) if prop.kind in ("tree", "hedge") else 1.0
+    ground_m = 0.15
+    piece = _plain(mesh.moved((*prop.xy_m, ground_m), prop.yaw_rad, scale))
+    shade = np.array([0.8 + 0.5 * (key % 97) / 97, 0.85 + 0.3 * (key % 89) / 89, 0.8 + 0.4 * (key % 83) / 83])
+    leaf = (piece.mesh.material == Material.LEAF)[:, None]
+    return _Piece(piece.mesh, np.where(leaf, piece.rgb * shade, piece.rgb))
+
+
+@lru_cache(maxsize=64)
+def _prop_shape(kind: str, variant: int) -> Mesh:
+    return prop_mesh(kind, 8.0 if kind == "tree" else 1.0, variant)
+
+
+def _lamp_heads(props: tuple[Prop, ...]) -> Float[np.ndarray, "k 3"]:
+    heads = [
+        (prop.xy_m[0] + 1.76 * np.cos(prop.yaw_rad), prop.xy_m[1] + 1.76 * np.sin(prop.yaw_rad), prop.height_m)
+        for prop in props
+        if prop.kind == "lamp"
+    ]
+    return np.array(heads, dtype=np.float64).reshape(-1, 3)

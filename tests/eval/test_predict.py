@@ -1,0 +1,127 @@
+"""Asking a model: what it is shown, in which order, and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from drive_vqa.errors import ConfigError, ModelError
+from drive_vqa.store import read_table
+from eval.evaluate import evaluate
+from eval.predict import SHOWN_COLUMNS, predict, questions_to_ask, vlm_answerer
+
+
+def echo(batch):
+    return [f"{asked.question['qa_id']} {asked.group['group_id']}" for asked in batch]
+
+
+def test_every_question_of_the_split_is_answered_once(world, tmp_path):
+    sizes = []
+
+    def answer(batch):
+        sizes.append(len(batch))
+        return echo(batch)
+
+    out = predict(world, "test", answer, tmp_path / "new/p.parquet", model_name="m", batch_size=50)
+    rows = read_table(out, "predictions").to_pylist()
+    asked = [row for row in world.read_all("questions").to_pylist() if row["split"] == "test"]
+    assert sorted(row["qa_id"] for row in rows) == sorted(row["qa_id"] for row in asked)
+    groups = {row["qa_id"]: row["group_id"] for row in asked}
+    assert all(row["text"] == f"{row['qa_id']} {groups[row['qa_id']]}" for row in rows)
+    assert {(row["model"], row["sample"]) for row in rows} == {("m", 0)}
+    assert all(row["latency_s"] >= 0 for row in rows)
+    assert sum(sizes) == len(asked)
+    assert set(sizes[:-1]) == {50}
+
+
+def test_questions_of_a_group_come_together(world):
+    groups = [asked.group["group_id"] for asked in questions_to_ask(world, "test")]
+    runs = [name for index, name in enumerate(groups) if index == 0 or groups[index - 1] != name]
+    assert len(runs) == len(set(runs)) == 9
+
+
+def test_the_answer_is_not_shown(world):
+    question = questions_to_ask(world, "test")[0].question
+    assert set(question) == set(SHOWN_COLUMNS)
+    assert not {"answer", "truth", "evidence", "slices", "truth_frame"} & set(question)
+
+
+def test_limit_and_unknown_split(world, tmp_path):
+    out = predict(world, "test", echo, tmp_path / "p.parquet", model_name="m", batch_size=4, limit=7)
+    assert pq.read_metadata(out).num_rows == 7
+    with pytest.raises(ConfigError, match="splits with questions: test, train"):
+        predict(world, "val", echo, tmp_path / "q.parquet", model_name="m", batch_size=4)
+    with pytest.raises(ConfigError, match=r"\.parquet"):
+        predict(world, "test", echo, tmp_path / "q.csv", model_name="m", batch_size=4)
+
+
+def test_nothing_is_left_where_a_model_fails(world, tmp_path):
+    with pytest.raises(ModelError, match="3 answers to 4 questions"):
+        predict(world, "test", lambda batch: echo(batch)[:-1], tmp_path / "p.parquet", model_name="m", batch_size=4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_utf8_cannot_hold_is_written(world, tmp_path):
+    out = predict(
+        world,
+        "test",
+        lambda batch: ["\ud800"] * len(batch),
+        tmp_path / "p.parquet",
+        model_name="m",
+        batch_size=9,
+        limit=1,
+    )
+    assert read_table(out, "predictions")["text"].to_pylist() == ["?"]
+
+
+def test_written_predictions_can_be_scored(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("drive_vqa.tracking.find_spec", lambda name: None)
+    truth = {row["qa_id"]: row["answer"] for row in world.read_all("questions").to_pylist()}
+    out = predict(
+        world,
+        "test",
+        lambda batch: [truth[asked.question["qa_id"]] for asked in batch],
+        tmp_path / "p.parquet",
+        model_name="oracle",
+        batch_size=16,
+    )
+    assert evaluate(world, out, tmp_path / "eval").startswith("oracle: MLSR 100.0 %")
+    assert json.loads((tmp_path / "eval/metrics.json").read_text())["accuracy"]["value"] == 1.0
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A real Qwen2.5-VL of random weights; slow to import, so made once."""
+    from finetune.tiny import make_tiny_base
+
+    return make_tiny_base(tmp_path_factory.mktemp("tiny") / "base", seed=0)
+
+
+def test_a_model_answers_and_frames_of_a_group_are_decoded_once(tiny, tmp_path, write_store, monkeypatch):
+    store = write_store(tmp_path / "store", {"a": "test"})
+    (tmp_path / "source").mkdir()
+    Image.new("RGB", (64, 48), (9, 9, 9)).save(tmp_path / "source/front.png")
+    answer, name = vlm_answerer(str(tiny), max_new_tokens=2)
+    opened = []
+    real_open = Image.open
+    monkeypatch.setattr(Image, "open", lambda path, *rest: opened.append(Path(path)) or real_open(path, *rest))
+    out = predict(store, "test", answer, tmp_path / "p.parquet", model_name=name, batch_size=9, limit=45)
+    rows = read_table(out, "predictions").to_pylist()
+    groups = {asked.group["group_id"] for asked in questions_to_ask(store, "test")[:45]}
+    assert len(groups) == 2
+    assert len(opened) == 2
+    assert len(rows) == 45
+    assert {row["model"] for row in rows} == {"base"}
+    again = answer(questions_to_ask(store, "test")[:9])
+    assert again == [row["text"] for row in rows[:9]]
+
+
+def test_a_model_that_is_not_there(tmp_path):
+    with pytest.raises(ModelError, match="--adapter"):
+        vlm_answerer("tiny")
+    with pytest.raises(ModelError, match="nowhere"):
+        vlm_answerer(str(tmp_path / "nowhere"))

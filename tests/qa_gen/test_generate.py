@@ -1,0 +1,141 @@
+"""The step as a whole: splits, resume, determinism, failures."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drive_vqa.config import load_config
+from drive_vqa.errors import ConfigError
+from drive_vqa.store import Store
+from qa_gen.config import GenerateConfig
+from qa_gen.generate import generate
+from qa_gen.split import split_logs, start_of_test_ns
+from tests.qa_gen.world import STREET, make_store
+
+SHORT = replace(STREET, frames=10)
+CONFIG = GenerateConfig()
+
+
+def contents(store: Store) -> dict[str, bytes]:
+    files = [path for path in sorted(store.root.rglob("*")) if path.is_file()]
+    return {path.relative_to(store.root).as_posix(): path.read_bytes() for path in files}
+
+
+def test_same_bytes_with_one_and_two_workers(tmp_path: Path) -> None:
+    worlds = {"a": SHORT, "b": SHORT.mirrored()}
+    one, two = (make_store(tmp_path / name, worlds) for name in ("one", "two"))
+    assert generate(one, CONFIG, workers=1).done == generate(two, CONFIG, workers=2).done == ("a", "b")
+    assert contents(one) == contents(two)
+
+
+def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT, "b": SHORT.mirrored()})
+    generate(store, CONFIG, workers=1)
+    before = contents(store)
+    assert generate(store, CONFIG, workers=1).skipped == ("a", "b")
+    store.path("questions", "b").unlink()
+    assert generate(store, CONFIG, workers=1).done == ("b",)
+    assert contents(store) == before
+    assert generate(store, replace(CONFIG, seed=1), workers=1).done == ("a", "b")
+    assert contents(store) != before
+
+
+def test_a_new_log_leaves_the_others_alone_unless_their_split_changes(tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    store = make_store(tmp_path / "store", dict.fromkeys(names[:-1], SHORT))
+    old = split_logs(names[:-1], seed=0, val_fraction=0.15, test_fraction=0.15)
+    new = split_logs(names, seed=0, val_fraction=0.15, test_fraction=0.15)
+    generate(store, CONFIG, workers=1)
+    make_store(tmp_path / "store", {"e": SHORT})
+    changed = {name for name in names if old.get(name) != new[name]}
+    assert set(generate(store, CONFIG, workers=1).done) == changed
+    assert changed < set(names)
+
+
+def test_a_broken_log_does_not_stop_the_others(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"good": SHORT, "no-tracks": SHORT})
+    make_store(tmp_path / "store", {"no-camera": SHORT}, camera="rear")
+    store.path("tracks", "no-tracks").unlink()
+    summary = generate(store, CONFIG, workers=1)
+    assert (summary.done, summary.exit_status) == (("good",), 1)
+    lines = (store.root / "errors-generate.jsonl").read_text().splitlines()
+    messages = {error["log_id"]: error["message"] for error in map(json.loads, lines)}
+    assert messages.keys() == {"no-camera", "no-tracks"}
+    assert "(it has rear): set `cameras`" in messages["no-camera"]
+    assert "drive-vqa fuse" in messages["no-tracks"]
+    assert store.log_ids("questions") == store.log_ids("groups") == ["good"]
+
+
+def test_a_track_twice_in_a_frame_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT})
+    tracks = store.read("tracks", "a")
+    store.write("tracks", "a", tracks.take([0, *range(tracks.num_rows)]), "twice")
+    (failure,) = generate(store, CONFIG, workers=1).failures
+    assert "lead twice in frame 0" in failure.message
+
+
+@pytest.mark.parametrize("logs", [2, 3, 4, 7, 20, 100])
+def test_whole_logs_are_split(logs: int) -> None:
+    names = [f"log-{index}" for index in range(logs)]
+    splits = split_logs(names, seed=0, val_fraction=0.15, test_fraction=0.15)
+    sizes = {name: list(splits.values()).count(name) for name in ("train", "val", "test")}
+    assert list(splits) == sorted(names)
+    assert min(sizes["train"], sizes["test"]) >= 1
+    assert (sizes["val"] >= 1) == (logs >= 3)
+    if logs >= 20:
+        assert sizes["val"] == sizes["test"] == round(0.15 * logs)
+        assert splits != split_logs(names, seed=1, val_fraction=0.15, test_fraction=0.15)
+    assert splits == split_logs(names[::-1], seed=0, val_fraction=0.15, test_fraction=0.15)
+
+
+def test_questions_and_groups_carry_the_split_of_their_log(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT, "b": SHORT, "c": SHORT})
+    generate(store, CONFIG, workers=1)
+    manifest = store.manifest()["steps"]["generate"]["split"]
+    assert manifest["rule"] == "whole-logs"
+    assert sorted(manifest["logs"].values()) == ["test", "train", "val"]
+    for table in ("groups", "questions"):
+        for log_id, split in manifest["logs"].items():
+            assert set(store.read(table, log_id)["split"].to_pylist()) == {split}
+
+
+def test_one_log_is_split_by_time_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = make_store(tmp_path / "store", {"a": STREET})
+    with caplog.at_level(logging.WARNING):
+        generate(store, CONFIG, workers=1)
+    assert "only one log" in caplog.text
+    assert store.manifest()["steps"]["generate"]["split"]["rule"] == "time-within-log"
+    rows = store.read("groups", "a").to_pylist()
+    last_train = max(row["frame"] for row in rows if row["split"] == "train")
+    first_test = min(row["frame"] for row in rows if row["split"] == "test")
+    assert (last_train, first_test) == (7, 8)  # of the sequences, which are at frames 3 to 10
+    asked = {(row["split"], row["family"]) for row in store.read("questions", "a").to_pylist()}
+    assert asked == {(split, family) for split in ("train", "test") for family in ("object", "ego", "future")}
+
+
+@pytest.mark.parametrize(("moments", "train"), [(1, 1), (2, 1), (3, 2), (8, 5), (10, 7)])
+def test_first_part_is_for_training(moments: int, train: int) -> None:
+    times_ns = list(range(0, 500 * moments, 500))
+    assert sum(time_ns < start_of_test_ns(times_ns) for time_ns in times_ns) == train
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("families=[object,lidar]", "object, ego, future"),
+        ("horizons_s=[0,4]", "horizons_s"),
+        ("context_offsets_s=[-0.5,-1.0,0.0]", "context_offsets_s"),
+        ("context_offsets_s=[-1.0]", "context_offsets_s"),
+        ("max_marks=0", "max_marks"),
+        ("test_fraction=0.9", "test_fraction"),
+        ("maks=3", "unknown key 'maks'"),
+    ],
+)
+def test_settings_are_checked(override: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_config(GenerateConfig, overrides=[override])
