@@ -116,7 +116,7 @@ def _keyframes(drive: Drive, step_s: float) -> list[Moment]:
 
 
 def _split_by_time(groups: list[Group]) -> list[Group]:
-    """Both kinds at one moment go to the same side, so that no question shows what another side asks about."""
+    """Both kinds at one moment go to the same side; answers of the last training moments still lie in the test part."""
     counted = [group for group in groups if group.kind == SEQUENCE] or groups
     if not counted:
         return []

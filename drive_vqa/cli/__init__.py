@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DriveVqaError as error:
         print(f"drive-vqa {arguments.command}: {error}", file=sys.stderr)
         return steps.exit_status(error)
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
