@@ -63,6 +63,11 @@ class ChatProcessor:
         return self._id(IMAGE_TOKEN)
 
     @property
+    def merge_size(self) -> int:
+        """Patches along a side of the square that becomes one language token."""
+        return int(self.image_processor.merge_size)
+
+    @property
     def end_id(self) -> int:
         """The token that ends an answer."""
         return self._id(END_OF_TURN)
@@ -87,7 +92,7 @@ class ChatProcessor:
             ModelError: the text does not have one placeholder for each image.
         """
         text = self._render(messages, open_answer=True)
-        counts = images.token_counts(int(self.image_processor.merge_size))
+        counts = images.token_counts(self.merge_size)
         ids = self._tokenize(text)
         if ids.count(self.image_token_id) != len(counts):
             found = ids.count(self.image_token_id)
@@ -167,7 +172,8 @@ class Vlm:
     def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
         """Greedy; tokens that stand for pictures or turns are never an answer, and only the end of a turn ends one."""
         end_id = self.processor.end_id
-        suppressed = sorted(set(self.processor.tokenizer.added_tokens_decoder) - {end_id})
+        added = self.processor.tokenizer.added_tokens_decoder
+        suppressed = sorted(token_id for token_id, token in added.items() if token.special and token_id != end_id)
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             do_sample=False,
@@ -278,7 +284,7 @@ def check_image_tokens(input_ids: Int[torch.Tensor, "..."], images: Images, proc
         ModelError: placeholders and image features are not equal in number.
     """
     placeholders = int((input_ids == processor.image_token_id).sum())
-    features = sum(images.token_counts(int(processor.image_processor.merge_size)))
+    features = sum(images.token_counts(processor.merge_size))
     if placeholders != features:
         raise ModelError(
             f"a sequence has {placeholders} image placeholders for {features} image features: it was cut or doubled"

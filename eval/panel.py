@@ -274,7 +274,8 @@ def slug(value: object) -> str:
 def _rows_by(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     """The slug of each value with the index labels that have it, in order of value; unknown values are left out."""
     known = values[values.notna() & (values != "")]
-    for value, group in known.groupby(known.map(slug), sort=True):
+    slugs = {value: slug(value) for value in known.unique()}
+    for value, group in known.groupby(known.map(slugs), sort=True):
         yield str(value), group.index.to_numpy()
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 DRAWS = 10_000
 SEED = 20_240_817
 LEVEL = 0.95
-MAX_MEDIAN_LEVELS = 1024
+MAX_MEDIAN_LEVELS = 256
 DRAWS_AT_ONCE = 1_000
 MAX_KEPT_CLUSTERS = 200
 ClusterKind = Literal["log", "frame"]
@@ -77,7 +77,7 @@ def estimate_median(
 ) -> Estimate:
     """Median of cases with its interval.
 
-    The ends of the interval are order statistics; of more than 1,024 cases, evenly ranked ones stand for all. Arguments as for
+    The ends of the interval are order statistics; of more than 256 cases, evenly ranked ones stand for all. Arguments as for
     `estimate_mean`.
     """
     if not len(values):

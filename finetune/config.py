@@ -46,16 +46,18 @@ class DensePretraining:
     Attributes:
         steps: 0 leaves it out.
         batch_size: images a step.
-        learning_rate: peak.
+        learning_rate: peak, of all but matrices.
+        muon_learning_rate: peak, of matrices.
     """
 
     steps: int = 0
     batch_size: int = 16
     learning_rate: float = 2e-3
+    muon_learning_rate: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.batch_size < 1 or self.learning_rate <= 0:
-            raise ValueError("dense_pretraining needs steps ≥ 0, batch_size ≥ 1 and learning_rate > 0")
+        if self.steps < 0 or self.batch_size < 1 or min(self.learning_rate, self.muon_learning_rate) <= 0:
+            raise ValueError("dense_pretraining needs steps ≥ 0, batch_size ≥ 1 and learning rates above 0")
 
 
 @strict_config

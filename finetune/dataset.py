@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from drive_vqa.errors import StoreError
 from drive_vqa.marks import marked_frames
+from drive_vqa.prompt import question_content
 from drive_vqa.store import Store
 
 Row = dict[str, Any]
@@ -94,6 +95,14 @@ def lessons_digest(lessons: Iterable[Lesson]) -> str:
     """SHA-256 over the sorted ids of the questions: what was learned, whatever the order."""
     ids = sorted(question["qa_id"] for lesson in lessons for question in lesson.questions)
     return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+
+def lesson_texts(lessons: Iterable[Lesson]) -> Iterator[str]:
+    """Every question as it is asked, with its options, and every answer."""
+    for lesson in lessons:
+        for question in lesson.questions:
+            yield from (part["text"] for part in question_content(question))
+            yield question["answer"]
 
 
 def _lessons_of(store: Store, log_id: str, split: str, families: Sequence[str], size: int) -> list[Lesson]:

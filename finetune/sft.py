@@ -32,7 +32,8 @@ from drive_vqa.vlm import RUN_FILE, Vlm, load_vlm
 from finetune.adapter import add_adapter
 from finetune.collate import Collator
 from finetune.config import FinetuneConfig
-from finetune.dataset import Lesson, LessonDataset, lessons_digest, read_lessons
+from finetune.dataset import Lesson, LessonDataset, lesson_texts, lessons_digest, read_lessons
+from finetune.dense_pretraining import pretrain_vision
 from finetune.meter import Meter
 from finetune.tiny import make_tiny_base
 from finetune.trainer import PackedTrainer, count_trainable
@@ -72,7 +73,7 @@ def finetune(
     """
     _prepare_folder(out, resume=resume)
     lessons = read_lessons(store, config.split, config.families, config.questions_per_sequence)
-    base = make_tiny_base(out / "base", config.seed) if model == TINY else Path(model)
+    base = make_tiny_base(out / "base", config.seed, lesson_texts(lessons)) if model == TINY else Path(model)
     save_config(config, out / "config.yaml")
     digest = lessons_digest(lessons)
     tags = {"code_version": __version__, "dataset_digest": digest, "base": base.name}
@@ -93,10 +94,12 @@ def _train(
     vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: FinetuneConfig, out: Path, run: Run, *, resume: bool
 ) -> None:
     dataset = LessonDataset(store, lessons, config.image_size_px, cache_images=config.cache_images)
-    trainer = build_trainer(vlm, dataset, config, out / "checkpoints", run)
     checkpoint = last_checkpoint(out / "checkpoints") if resume else None
     if checkpoint is not None:
         logger.info("going on from %s", checkpoint)
+    elif config.dense_pretraining.steps:
+        pretrain_vision(vlm, store, lessons, config, run)
+    trainer = build_trainer(vlm, dataset, config, out / "checkpoints", run)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -43,12 +44,13 @@ TEXT = {
 PIXELS = {"shortest_edge": 56 * 56, "longest_edge": 28 * 28 * 1280}
 
 
-def make_tiny_base(out: Path, seed: int) -> Path:
+def make_tiny_base(out: Path, seed: int, texts: Iterable[str] = ()) -> Path:
     """Write the model folder, or keep the one that is there.
 
     Args:
         out: folder that shall hold config, weights, tokenizer and image processor; it appears only when complete.
         seed: of the random weights.
+        texts: questions and answers whose common phrases the tokenizer shall know.
     """
     if out.exists():
         return out
@@ -56,7 +58,7 @@ def make_tiny_base(out: Path, seed: int) -> Path:
     partial.mkdir(parents=True)
     transformers_logging.disable_progress_bar()
     try:
-        tokenizer = build_tokenizer()
+        tokenizer = build_tokenizer(texts)
         build_tiny_model(tokenizer, seed).save_pretrained(str(partial))
         ChatProcessor(tokenizer, Qwen2VLImageProcessorPil(size=PIXELS)).save(partial)
         partial.replace(out)

@@ -155,10 +155,12 @@ def _choose_marks(
 ) -> tuple[Mark, ...]:
     """The agents most worth asking about, in random order.
 
-    First those labelled at all horizons, then those that move or are vulnerable, then those that are large in the image.
+    Only those labelled at all horizons: a target that is asked about at some of them could never count as consistent. First
+    those that move or are vulnerable, then those that are large in the image.
     """
-    agents = [agent for agent in context[-1].agents.values() if _can_be_marked(agent, config)]
-    agents.sort(key=lambda agent: (not _in_all(agent, futures), -_priority(agent), -_area_px2(agent), agent.track_id))
+    visible = [agent for agent in context[-1].agents.values() if _can_be_marked(agent, config)]
+    agents = [agent for agent in visible if _in_all(agent, futures)]
+    agents.sort(key=lambda agent: (-_priority(agent), -_area_px2(agent), agent.track_id))
     chosen = agents[: config.max_marks]
     order = random.permutation(len(chosen))
     return tuple(

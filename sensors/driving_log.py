@@ -40,7 +40,7 @@ class DrivingLog:
     """One log as tables of `drive_vqa.schema`; `logs.source_root` is null until a store is chosen.
 
     Raises:
-        LogFormatError: a table does not have the columns of its schema, or two boxes of a frame share a track.
+        LogFormatError: a table does not have the columns of its schema.
     """
 
     logs: pa.Table

@@ -4,12 +4,15 @@ import hashlib
 import json
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 
 from drive_vqa.cli import main
+from drive_vqa.geometry import wrap_rad
 from drive_vqa.store import Store
 from drive_vqa.tracking import default_uri
+from tests.qa_gen.recompute import RawLog, mismatch
 
 SYNTH = ["--scenes", "3", "--seed", "5", "--duration", "6"]
 
@@ -63,7 +66,20 @@ def test_every_family_has_at_least_four_types_and_splits_never_share_a_log(folde
 def test_from_store_to_report(folder, tmp_path):
     store, run = folder / "store", tmp_path / "run"
     _run("finetune", store, "--model", "tiny", "--out", run, "max_steps=3", "dense_pretraining.steps=0")
-    _run("predict", store, "--split", "test", "--model", "tiny", "--adapter", run, "--out", tmp_path / "p.parquet", "--limit", 40)
+    _run(
+        "predict",
+        store,
+        "--split",
+        "test",
+        "--model",
+        "tiny",
+        "--adapter",
+        run,
+        "--out",
+        tmp_path / "p.parquet",
+        "--limit",
+        40,
+    )
     _run("evaluate", store, "--predictions", tmp_path / "p.parquet", "--out", tmp_path / "eval")
     _run("report", tmp_path / "eval", "--out", tmp_path / "report.html")
     predictions = pd.read_parquet(tmp_path / "p.parquet")
@@ -82,7 +98,9 @@ def test_from_store_to_report(folder, tmp_path):
 def test_predictions_of_any_other_model_can_be_scored(folder, tmp_path):
     """The truth as text passes; that is also the check that our own wording parses."""
     questions = Store.open(folder / "store").read_all("questions").to_pandas()
-    lines = [json.dumps({"qa_id": row.qa_id, "text": row.answer}) for row in questions.itertuples() if row.split == "test"]
+    lines = [
+        json.dumps({"qa_id": row.qa_id, "text": row.answer}) for row in questions.itertuples() if row.split == "test"
+    ]
     (tmp_path / "truth.jsonl").write_text("\n".join(lines))
     _run("evaluate", folder / "store", "--predictions", tmp_path / "truth.jsonl", "--out", tmp_path / "eval")
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
@@ -91,3 +109,87 @@ def test_predictions_of_any_other_model_can_be_scored(folder, tmp_path):
     for name, metric in metrics.items():
         if name.startswith("type.") and name.endswith(".accuracy"):
             assert metric["value"] == 1, name
+
+
+@pytest.fixture(scope="module")
+def devkit(folder):
+    from nuscenes.nuscenes import NuScenes
+
+    return NuScenes(version="v1.0-mini", dataroot=str(folder / "drives"), verbose=False)
+
+
+def _annotations(devkit):
+    """Every annotation with its frame, and its box in the ego frame of the sample's LIDAR_TOP pose, as the devkit has them."""
+    from pyquaternion import Quaternion
+
+    for scene in devkit.scene:
+        token, frame = scene["first_sample_token"], 0
+        while token:
+            sample = devkit.get("sample", token)
+            lidar = devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
+            ego = devkit.get("ego_pose", lidar["ego_pose_token"])
+            for annotation in sample["anns"]:
+                box = devkit.get_box(annotation)
+                box.velocity = devkit.box_velocity(annotation)
+                box.translate(-np.array(ego["translation"]))
+                box.rotate(Quaternion(ego["rotation"]).inverse)
+                yield scene["name"], frame, sample, devkit.get("sample_annotation", annotation), box
+            token, frame = sample["next"], frame + 1
+
+
+def test_every_box_agrees_with_nuscenes_devkit(folder, devkit):
+    """Ego-frame centre, yaw and velocity to 1e-6."""
+    from nuscenes.eval.common.utils import quaternion_yaw
+
+    tracks = Store.open(folder / "store").read_all("tracks").to_pandas().set_index(["log_id", "frame", "track_id"])
+    compared = 0
+    for name, frame, _, annotation, box in _annotations(devkit):
+        ours = tracks.loc[(name, frame, annotation["instance_token"])]
+        assert np.allclose(ours[["x_m", "y_m", "z_m"]].astype(float), box.center, rtol=0, atol=1e-6)
+        assert abs(wrap_rad(ours["yaw_rad"] - quaternion_yaw(box.orientation))) < 1e-6
+        assert np.allclose(
+            ours[["vx_mps", "vy_mps"]].astype(float), box.velocity[:2], rtol=0, atol=1e-6, equal_nan=True
+        )
+        assert np.allclose(ours[["width_m", "length_m", "height_m"]].astype(float), box.wlh)
+        compared += 1
+    assert compared == len(tracks) == len(devkit.sample_annotation) > 100
+
+
+def test_projected_boxes_agree_with_nuscenes_devkit(folder, devkit):
+    """Boxes wholly in front of a camera, clipped to the image, to 1e-3 px."""
+    from nuscenes.scripts.export_2d_annotations_as_json import post_process_coords
+    from nuscenes.utils.geometry_utils import BoxVisibility, view_points
+
+    tracks = Store.open(folder / "store").read_all("tracks", ["log_id", "frame", "track_id", "cameras"]).to_pandas()
+    ours = {
+        (row.log_id, row.frame, row.track_id, view["camera"]): view
+        for row in tracks.itertuples()
+        for view in row.cameras
+    }
+    compared = 0
+    for name, frame, sample in {(name, frame, sample["token"]) for name, frame, sample, _, _ in _annotations(devkit)}:
+        for camera, capture in devkit.get("sample", sample)["data"].items():
+            if not camera.startswith("CAM"):
+                continue
+            _, boxes, intrinsic = devkit.get_sample_data(capture, box_vis_level=BoxVisibility.NONE)
+            for box in boxes:
+                track_id = devkit.get("sample_annotation", box.token)["instance_token"]
+                view = ours.get((name, frame, track_id, camera))
+                if view is None or box.corners()[2].min() < 0.1:
+                    continue
+                corners_px = view_points(box.corners(), np.array(intrinsic), normalize=True)[:2].T
+                theirs_px = post_process_coords(corners_px.tolist(), imsize=(800, 450))
+                assert np.allclose(
+                    [view[key] for key in ("u0_px", "v0_px", "u1_px", "v1_px")], theirs_px, rtol=0, atol=1e-3
+                )
+                compared += 1
+    assert compared > 100
+
+
+def test_every_answer_is_recomputed_from_the_raw_tables(folder):
+    store = Store.open(folder / "store")
+    for log_id in store.log_ids():
+        log = RawLog(store, log_id)
+        rows = store.read("questions", log_id).to_pylist()
+        assert len(rows) > 50
+        assert [reason for row in rows if (reason := mismatch(log, row))] == []

@@ -1,7 +1,7 @@
 """Question cards: the marked frames that the model saw, the question, truth, what the model said and how it was read.
 
-The worst dangerous mistakes come first: those that put a target far beyond where it is, the nearer the target the worse, and those
-that take a target in the path, or one that comes nearer, for harmless. Then come other failures and correct answers of each type.
+The worst dangerous mistakes come first: those that put a target far beyond where it is, the nearer the target the worse, and
+those that take a target in the path, or one that comes nearer, for harmless. Then other failures and correct answers of each type.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from drive_vqa.geometry import wrap_deg
 from drive_vqa.marks import marked_frames
 from drive_vqa.prompt import time_line
 from eval.report.inputs import Evaluation
+from eval.report.numbers import type_title
 from eval.report.overlays import jpeg_uri
 
 FRAME_WIDTH_PX = 480
@@ -78,8 +79,8 @@ class Card:
 def danger(row: Mapping[str, Any]) -> float:
     """How dangerous a mistake is: 0 for none, larger is worse.
 
-    A distance answered more than 25 % too far counts 2 log(answer / truth), halved at 15 m; taking a target in the path for one that is
-    not, or one that comes nearer for one that goes away, counts 1.
+    A distance answered more than 25 % too far counts 2 log(answer / truth), halved at 15 m; taking a target in the path for one
+    that is not, or one that comes nearer for one that goes away, counts 1.
     """
     if too_far(row):
         truth_m, answer_m = row["truth_distance_m"] + 0.1, row["parsed_distance_m"] + 0.1
@@ -90,7 +91,7 @@ def danger(row: Mapping[str, Any]) -> float:
 
 
 def too_far(row: Mapping[str, Any]) -> bool:
-    """Whether the answer puts a target more than 25 % farther from the own car than it is; distances between objects do not count."""
+    """Whether a target is put more than 25 % farther from the own car than it is; distances between objects do not count."""
     truth_m, answer_m = row["truth_distance_m"], row["parsed_distance_m"]
     known = row["family"] != "object" and np.isfinite(truth_m) and np.isfinite(answer_m)
     return bool(known and answer_m > FAR_RATIO * truth_m and not row["distance_ok"])
@@ -107,9 +108,9 @@ def outcome(row: Mapping[str, Any]) -> str:
 
 def choose(answers: pd.DataFrame, count: int) -> pd.DataFrame:
     """Rows for the gallery: dangerous ones first, then the other outcomes, each spread over types and moments."""
+    records = _records(answers)
     rows = answers.assign(
-        danger=[danger(row) for row in answers.to_dict("records")],
-        outcome=[outcome(row) for row in answers.to_dict("records")],
+        danger=[danger(row) for row in records], outcome=[outcome(row) for row in records]
     ).sort_values("danger", ascending=False, kind="stable")
     quota = {"dangerous": count // 2, "wrong": count // 4, "right": count // 6, "unreadable": count // 12}
     chosen: list[int] = []
@@ -130,7 +131,11 @@ def _varied(rows: pd.DataFrame) -> list[int]:
 
 def cards(evaluation: Evaluation, count: int) -> list[Card]:
     """The cards of the gallery."""
-    return [_card(evaluation, row) for row in choose(evaluation.answers, count).to_dict("records")]
+    return [_card(evaluation, row) for row in _records(choose(evaluation.answers, count))]
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def _card(evaluation: Evaluation, row: Mapping[str, Any]) -> Card:
@@ -138,7 +143,7 @@ def _card(evaluation: Evaluation, row: Mapping[str, Any]) -> Card:
     return Card(
         qa_id=row["qa_id"],
         family=row["family"],
-        type_title=row["type"].replace("_", " "),
+        type_title=type_title(row["type"]),
         outcome=row["outcome"],
         verdict=_verdict(row),
         question=row["question"],
@@ -241,7 +246,11 @@ def _verdict(row: Mapping[str, Any]) -> str:
             else f"{answer_m:.1f} m away, and it is here"
         )
         return f"Puts the target {times}"
-    return "Takes a target in the path for harmless" if row["truth_bool"] is True else "Takes an approach for a retreat"
+    return (
+        "Says it is not in the path, and it is"
+        if row["truth_bool"] is True
+        else "Says it goes away, and it comes nearer"
+    )
 
 
 def _facts(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -250,10 +259,8 @@ def _facts(row: Mapping[str, Any]) -> tuple[str, ...]:
         facts.append(row["slice_category"].replace("_", " "))
     if np.isfinite(row["slice_distance_m"]):
         facts.append(f"{row['slice_distance_m']:.0f} m away now")
-    if np.isfinite(row["horizon_s"]) and row["horizon_s"] > 0:
-        facts.append(f"{row['horizon_s']:g} s ahead")
     if isinstance(row["slice_ttc_bin"], str):
-        facts.append(f"TTC {row['slice_ttc_bin']}")
+        facts.append("no conflict" if row["slice_ttc_bin"] == "none" else f"TTC {row['slice_ttc_bin']} s")
     return tuple(facts)
 
 

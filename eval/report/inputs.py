@@ -1,6 +1,6 @@
 """What a report is made from: the files of an evaluation and the store that it scored.
 
-    EVAL/metrics.json              dotted name → value, n, low, high, clusters
+    EVAL/metrics.json              dotted name → value, n, low, high, clusters, cluster_kind
     EVAL/scores.parquet            one row an answer, parsed and judged
     EVAL/baseline_scores.parquet   the same for the baselines, `model` is the baseline's name
     EVAL/config.yaml               where the store is, and how the evaluation was made
@@ -33,13 +33,14 @@ QUANTITIES = {"distance_m": "distance", "bearing_deg": "bearing", "speed_mps": "
 
 @dataclass(frozen=True)
 class Number:
-    """A metric: its value, the interval, and how many questions and independent logs stand behind it."""
+    """A metric: its value, the interval, how many cases it has, and from how many logs (or frames of one log) they come."""
 
     value: float | None
     n: int | None = None
     low: float | None = None
     high: float | None = None
     clusters: int | None = None
+    cluster_kind: str | None = None
 
     @property
     def half_width(self) -> float | None:
@@ -134,6 +135,7 @@ def _number(entry: dict[str, Any]) -> Number:
         _finite(entry.get("low")),
         _finite(entry.get("high")),
         None if entry.get("clusters") is None else int(entry["clusters"]),
+        None if entry.get("cluster_kind") is None else str(entry["cluster_kind"]),
     )
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from drive_vqa.categories import CATEGORIES
 from eval.report.inputs import Number
 
 HEADLINE = {
@@ -29,8 +30,19 @@ SAFETY = {
         "Dangerously slow closing",
         "of targets that come nearer, those whose closing speed is answered more than 20 % too low",
     ),
-    "safety.missed_approach_rate": ("Missed approach", "of targets that come nearer, those answered as going away"),
-    "safety.critical_false_alarm_rate": ("False alarm", "of harmless targets, those answered as critical"),
+    "safety.missed_approach_rate": (
+        "Missed approach",
+        "of targets that come nearer, those whose distances are answered as growing",
+    ),
+    "safety.missed_approach_rate.stated": (
+        "Missed approach, stated",
+        "of targets that come nearer, those called receding",
+    ),
+    "safety.corridor_swap_rate": (
+        "Corridor swap",
+        "answers that put a target into the own corridor that is not there, or the reverse",
+    ),
+    "safety.left_right_flip_rate": ("Left-right flip", "answers that put a target on the wrong side"),
     "safety.critical_recall": ("Critical recall", "of critical targets, those located at every time asked"),
     "safety.hallucination_rate": ("Hallucination", "numbers given for a mark that is not there"),
     "safety.over_cautious_rate": ("Over-cautious", "answers that put a target more than 25 % nearer than it is"),
@@ -38,7 +50,20 @@ SAFETY = {
 }
 """Lines of the safety panel that are known by name; others under `safety.` follow with a plain name."""
 
-ALARMING = ("dangerous", "missed", "hallucination", "false_alarm")
+REASONS = "parse.failure_rate."
+BREAKDOWN = re.compile(r"safety\.(?P<rate>[^.]+)\.(?P<dimension>class|range)\.(?P<value>[^.]+)")
+SLICE = re.compile(r"slice\.(?P<dimension>[^.]+)\.(?P<value>[^.]+)\.(?P<rate>.+)")
+TYPE = re.compile(r"type\.(?P<type>.+)\.(?P<measure>[^.]+)")
+TYPE_NOTES = {
+    "accuracy_within_one_hour": "within one hour",
+    "median_abs_relative_error_distance": "median distance error",
+    "median_abs_relative_error_speed": "median speed error",
+    "median_abs_error_deg": "median bearing error",
+}
+"""What is told beside the accuracy of a type."""
+
+VERSUS = "versus.constant_velocity.localization.mlsr"
+ALARMING = ("dangerous", "missed", "hallucination", "corridor_swap")
 """Words in the name of a rate that is shown in the colour of danger."""
 
 BASELINES = {
@@ -48,6 +73,16 @@ BASELINES = {
 }
 """Baselines in the order of the table; others follow by name."""
 
+DIMENSIONS = {
+    "category": "By kind of object",
+    "moving": "Target is moving",
+    "ttc_bin": "By time to collision (s)",
+    "range": "By distance now (m)",
+    "visible": "By visible share",
+    "in_view_at_t": "Still in view at the time asked about",
+    "safety by class": "Distance mistakes by kind of object",
+    "safety by range": "Distance mistakes by true distance (m)",
+}
 UNITS = {"_m": " m", "_deg": "°", "_mps": " m/s", "_s": " s"}
 
 
@@ -83,6 +118,15 @@ class Row:
     cells: tuple[Cell, ...]
 
 
+@dataclass(frozen=True)
+class SliceTable:
+    """Rates over the parts of one dimension: a row a part, a column a rate."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
 def cell(name: str, number: Number | None) -> Cell:
     """Write a metric; shares become percent, other units keep theirs."""
     if number is None or number.value is None:
@@ -98,7 +142,7 @@ def cell(name: str, number: Number | None) -> Cell:
 
 
 def _interval(number: Number, scale: float, suffix: str) -> str:
-    logs = "" if number.clusters is None else f", {_count(number.clusters, 'log')}"
+    logs = "" if number.clusters is None else f", {_count(number.clusters, number.cluster_kind or 'log')}"
     n = "" if number.n is None else f"; n = {number.n:,}"
     if number.low is None or number.high is None:
         return f"no interval{n}{logs}"
@@ -137,41 +181,96 @@ def headline_rows(metrics: Mapping[str, Number]) -> list[Row]:
 
 
 def safety_rows(metrics: Mapping[str, Number]) -> list[Row]:
-    """The safety panel: known lines in order, then what else stands under `safety.` and `parse.`."""
+    """The safety panel: known lines in order, then other rates of the whole; breakdowns have tables of their own."""
     names = [name for name in SAFETY if name in metrics]
-    names += sorted(name for name in metrics if name.startswith(("safety.", "parse.")) and name not in SAFETY)
+    names += [name for name in metrics if re.fullmatch(r"safety\.[^.]+", name) and name not in SAFETY]
     rows = []
     for name in names:
         title, note = SAFETY.get(name, (_plain(name.partition(".")[2]), ""))
+        note += _reasons(metrics) if name == "parse.failure_rate" else ""
         rows.append(Row(name, title, note, metrics[name].n, (cell(name, metrics[name]),)))
     return rows
 
 
+def _reasons(metrics: Mapping[str, Number]) -> str:
+    """Why answers could not be read, most frequent first, as an end of a sentence."""
+    known = [(number.value or 0.0, name) for name, number in metrics.items() if name.startswith(REASONS)]
+    told = [
+        f"{name.removeprefix(REASONS).replace('_', ' ')} {100 * share:.1f} %"
+        for share, name in sorted(known)[::-1]
+        if share
+    ]
+    return f" ({', '.join(told)})" if told else ""
+
+
 def type_rows(metrics: Mapping[str, Number], families: Mapping[str, str]) -> dict[str, list[Row]]:
-    """`type.<type>.<metric>` as family → rows; `families` maps a type to its family."""
-    grouped: dict[str, list[Row]] = {}
-    for name in sorted(metrics):
-        if not name.startswith("type."):
+    """Accuracy of each type, with its usual errors as a note: family → rows; `families` maps a type to its family."""
+    notes: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    for name, number in metrics.items():
+        if (match := TYPE.fullmatch(name)) is None:
             continue
-        kind, _, measure = name.removeprefix("type.").rpartition(".")
-        note = "" if measure == "accuracy" else _plain(measure)
-        row = Row(name, _plain(kind), note, metrics[name].n, (cell(name, metrics[name]),))
+        if match["measure"] == "accuracy":
+            found[match["type"]] = name
+        elif match["measure"] in TYPE_NOTES and number.value is not None:
+            notes.setdefault(match["type"], []).append(f"{TYPE_NOTES[match['measure']]} {cell(name, number).text}")
+    grouped: dict[str, list[Row]] = {}
+    for kind, name in sorted(found.items()):
+        row = Row(name, type_title(kind), ", ".join(notes.get(kind, [])), metrics[name].n, (cell(name, metrics[name]),))
         grouped.setdefault(families.get(kind, "other"), []).append(row)
     return dict(sorted(grouped.items()))
 
 
-def slice_rows(metrics: Mapping[str, Number]) -> dict[str, list[Row]]:
-    """`slice.<dimension>.<value>.<metric>` as "dimension: metric" → rows in natural order of the value."""
-    measures = sorted((name for name in metrics if not name.startswith(("slice.", "baseline."))), key=len, reverse=True)
-    grouped: dict[str, list[Row]] = {}
-    for name in sorted((name for name in metrics if name.startswith("slice.")), key=_natural):
-        dimension, _, rest = name.removeprefix("slice.").partition(".")
-        measure = next((known for known in measures if rest.endswith("." + known)), rest.rpartition(".")[2])
-        value = rest[: len(rest) - len(measure)].rstrip(".") or rest
-        title = HEADLINE.get(measure) or SAFETY.get(measure) or (_plain(measure), "")
-        row = Row(name, _plain(value), "", metrics[name].n, (cell(name, metrics[name]),))
-        grouped.setdefault(f"{_plain(dimension)}: {title[0]}", []).append(row)
-    return grouped
+def type_title(kind: str) -> str:
+    """`localization_t3` is "Localization in 3 s"."""
+    return _plain(re.sub(r"_t(\d+)$", lambda match: f" in {match[1]} s" if match[1] != "0" else " now", kind))
+
+
+def slice_tables(metrics: Mapping[str, Number]) -> list[SliceTable]:
+    """`slice.DIMENSION.VALUE.RATE` as a table a dimension, and `safety.RATE.class|range.VALUE` likewise.
+
+    A row is a value in natural order, a column a rate.
+    """
+    tables: dict[str, dict[str, dict[str, str]]] = {}
+    for name in metrics:
+        if (match := SLICE.fullmatch(name)) is not None:
+            tables.setdefault(match["dimension"], {}).setdefault(match["value"], {})[match["rate"]] = name
+        elif (match := BREAKDOWN.fullmatch(name)) is not None:
+            title = f"safety by {match['dimension']}"
+            tables.setdefault(title, {}).setdefault(match["value"], {})[f"safety.{match['rate']}"] = name
+    return [_slice_table(title, values, metrics) for title, values in tables.items()]
+
+
+def _slice_table(title: str, values: Mapping[str, Mapping[str, str]], metrics: Mapping[str, Number]) -> SliceTable:
+    rates = sorted({rate for row in values.values() for rate in row}, key=_rate_order)
+    columns = tuple((HEADLINE.get(rate) or SAFETY.get(rate) or (_plain(rate), ""))[0] for rate in rates)
+    rows = []
+    for value in sorted(values, key=_value_order):
+        numbers = [metrics.get(values[value].get(rate, "")) for rate in rates]
+        n = max((number.n or 0 for number in numbers if number is not None), default=None)
+        cells = tuple(cell(rate, number) for rate, number in zip(rates, numbers, strict=True))
+        rows.append(Row(value, value_title(value), "", n, cells))
+    return SliceTable(DIMENSIONS.get(title, _plain(title)), columns, tuple(rows))
+
+
+def value_title(value: str) -> str:
+    """A slug back in words: `under_0_95` is "< 0.95", `0_95-1_5` is "0.95-1.5"."""
+    text = re.sub(r"(?<=\d)_(?=\d)", ".", value)
+    text = re.sub(r"^under_(?=\d)", "< ", re.sub(r"^over_(?=\d)", "> ", text))
+    return {"true": "Yes", "false": "No"}.get(text, _plain(text))
+
+
+def _rate_order(rate: str) -> tuple[int, str]:
+    known = [*HEADLINE, *SAFETY]
+    return (known.index(rate) if rate in known else len(known), rate)
+
+
+def _value_order(value: str) -> tuple[int, list[tuple[int, float, str]]]:
+    """Ranges upwards, "under" first and "over" last; road users without a shell before others."""
+    rank = -1 if value.startswith("under_") else 1 if value.startswith("over_") else 2 if value == "none" else 0
+    known = CATEGORIES.get(value)
+    rank = -1 if known is not None and known.vulnerable else rank
+    return rank, _natural(value)
 
 
 def all_rows(metrics: Mapping[str, Number]) -> list[Row]:
@@ -196,21 +295,25 @@ def verdict_sentences(metrics: Mapping[str, Number]) -> list[str]:
             continue
         relation = "below" if model.value < other.value else "above" if model.value > other.value else "equal to"
         numbers = f"MLSR {100 * model.value:.1f} % against {100 * other.value:.1f} %"
-        doubt = "; the intervals overlap, so this may be chance" if _overlap(model, other) else ""
-        sentences.append(f"This model is {relation} {baseline_title(baseline).lower()}: {numbers}{doubt}.")
+        paired = _paired(metrics) if baseline == "constant_velocity" else ""
+        sentences.append(f"This model is {relation} {baseline_title(baseline).lower()}: {numbers}{paired}.")
     return sentences
+
+
+def _paired(metrics: Mapping[str, Number]) -> str:
+    """The paired difference to constant velocity, where it was made."""
+    number = metrics.get(VERSUS)
+    if number is None or number.value is None or number.low is None or number.high is None:
+        return ""
+    chance = "; that may be chance" if number.low <= 0.0 <= number.high and number.value else ""
+    interval = f"95 % interval {100 * number.low:+.1f} to {100 * number.high:+.1f}"
+    return f", a difference of {100 * number.value:+.1f} points on the same questions ({interval}){chance}"
 
 
 def is_below(metrics: Mapping[str, Number], baseline: str) -> bool:
     """Whether the model's MLSR is lower than that of a baseline."""
     model, other = metrics.get("localization.mlsr"), metrics.get(f"baseline.{baseline}.localization.mlsr")
     return bool(model and other and model.value is not None and other.value is not None and model.value < other.value)
-
-
-def _overlap(a: Number, b: Number) -> bool:
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return False
-    return a.low <= b.high and b.low <= a.high and a.value != b.value
 
 
 def _plain(name: str) -> str:

@@ -38,7 +38,7 @@ JPEG_QUALITY = 70
 NEAR_M = 0.3
 LEAST_VISIBLE = 0.15
 FARTHEST_M = 75.0
-LABELLED_M = 30.0
+LABELLED_M = 25.0
 VIEW_M = 55.0
 
 KIND_RGB = {"vehicle": (64, 196, 255), "vulnerable": (255, 176, 32), "static": (120, 230, 150)}
@@ -184,12 +184,12 @@ def _draw_track(
 ) -> None:
     color = KIND_RGB[kind(track["category"])]
     box = [seen[name] * scale for name in ("u0_px", "v0_px", "u1_px", "v1_px")]
-    pen.rectangle(box, outline=(*color, 110), width=SUPERSAMPLING)
+    pen.rectangle(box, outline=(*color, 90), width=SUPERSAMPLING)
     if not capture["distortion"]:
         corners = project_box(track, capture, global_SE3_ego)
         _draw_wireframe(pen, corners, np.array(capture["intrinsics"]).reshape(3, 3), color, scale)
     distance_m = float(np.hypot(track["x_m"], track["y_m"]))
-    if distance_m < LABELLED_M and box[2] - box[0] > 28 * SUPERSAMPLING:
+    if distance_m < LABELLED_M and box[2] - box[0] > 34 * SUPERSAMPLING:
         _draw_label(pen, f"{distance_m:.0f} m", (box[0], box[1]), color)
 
 
@@ -217,6 +217,7 @@ def _draw_wireframe(
     color: tuple[int, int, int],
     scale: float,
 ) -> None:
+    line_px = SUPERSAMPLING * (2 if corners_cam_m[:, 2].mean() < LABELLED_M else 1)
     if (corners_cam_m[:4, 2] > NEAR_M).all():
         front = _to_pixels(corners_cam_m[:4], intrinsics) * scale
         if np.abs(front).max() < 10 * PANEL_WIDTH_PX:
@@ -225,7 +226,7 @@ def _draw_wireframe(
         segment = _in_front(corners_cam_m[[start, end]])
         if segment is not None:
             ends = _to_pixels(segment, intrinsics) * scale
-            pen.line([tuple(point) for point in np.clip(ends, -1e5, 1e5)], fill=(*color, 255), width=SUPERSAMPLING + 1)
+            pen.line([tuple(point) for point in np.clip(ends, -1e5, 1e5)], fill=(*color, 255), width=line_px)
 
 
 def _in_front(segment: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"] | None:
@@ -247,7 +248,7 @@ def _to_pixels(
 
 
 def _draw_label(pen: ImageDraw.ImageDraw, text: str, at: tuple[float, float], color: tuple[int, int, int]) -> None:
-    font = ImageFont.load_default(size=13 * SUPERSAMPLING)
+    font = ImageFont.load_default(size=11 * SUPERSAMPLING)
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
     u, v = max(at[0], 0), max(at[1] - (bottom - top) - 8, 0)
     pen.rectangle((u, v, u + right - left + 10, v + bottom - top + 8), fill=(*color, 235))

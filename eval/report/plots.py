@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 from eval.report.numbers import Row, baseline_names, baseline_title
 
 INCH_PX = 72
-WIDTH_PX = 400
+WIDTH_PX = 380
 PALETTE = {
     "ink": "#010101",
     "muted": "#010102",
@@ -51,7 +51,7 @@ MIN_BIN = 5
 RC = {
     "svg.fonttype": "none",
     "text.parse_math": False,
-    "font.size": 11.0,
+    "font.size": 12.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": PALETTE["line"],
@@ -66,7 +66,7 @@ RC = {
     "ytick.labelcolor": PALETTE["muted"],
     "text.color": PALETTE["ink"],
     "legend.frameon": False,
-    "legend.fontsize": 10.5,
+    "legend.fontsize": 12,
 }
 
 
@@ -96,9 +96,9 @@ def to_svg(drawing: Figure, label: str) -> Markup:
 def intervals_plot(rows: Sequence[Row], columns: Sequence[str]) -> Markup:
     """Dots with intervals: each metric a line, the model and each baseline a mark of its own shape and colour."""
     with figure("intervals", 70 + 46 * len(rows)) as (drawing, axes):
-        step = 0.62 / max(len(columns) - 1, 1)
+        step = 0.46 / max(len(columns) - 1, 1)
         for index, column in enumerate(columns):
-            y = np.arange(len(rows)) - 0.31 + step * index
+            y = np.arange(len(rows)) - 0.23 + step * index
             _dots(axes, [row.cells[index] for row in rows], y, index, column)
         axes.set_yticks(range(len(rows)), [row.title for row in rows])
         axes.tick_params(axis="y", length=0, labelcolor=PALETTE["ink"])
@@ -190,11 +190,11 @@ def field_plot(answers: pd.DataFrame, horizon_s: float) -> Markup | None:
             _arrows(axes, truth[mask], answer[mask], color, f"{label} ({mask.sum()})")
         ego_and_rings(axes, max(abs(value) for value in limits))
         axes.set(
-            xlim=limits[:2], ylim=limits[2:], aspect="equal", xlabel="← left    metres    right →", ylabel="ahead (m)"
+            xlim=limits[:2], ylim=limits[2:], aspect="equal", xlabel="← left · metres · right →", ylabel="ahead (m)"
         )
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-        drawing.legend(loc="outside upper left", ncols=3, handlelength=0.8, columnspacing=1.0, handletextpad=0.4)
+        drawing.legend(loc="outside upper left", ncols=2, handlelength=0.8, columnspacing=1.0, handletextpad=0.4)
         when = "now" if horizon_s == 0 else f"in {horizon_s:g} s"
         return to_svg(drawing, f"Bird's-eye view {when}: arrows from the true place to the answered place")
 
@@ -214,10 +214,11 @@ def _arrows(
 def _field_limits(
     truth: Float[np.ndarray, "n 2"], answer: Float[np.ndarray, "n 2"]
 ) -> tuple[float, float, float, float]:
-    """Right-left and back-ahead limits that hold the truth and 95 % of the answers."""
+    """Right-left and back-ahead limits that hold the truth and all but far-off answers, about as wide as high."""
     reach = np.concatenate([truth, answer[np.linalg.norm(answer, axis=1) <= 1.3 * np.linalg.norm(truth, axis=1).max()]])
-    side = max(10.0, float(np.abs(reach[:, 1]).max()) + 3.0)
-    return -side, side, min(-5.0, float(reach[:, 0].min()) - 3.0), max(20.0, float(reach[:, 0].max()) + 3.0)
+    back, ahead = min(-5.0, float(reach[:, 0].min()) - 3.0), max(20.0, float(reach[:, 0].max()) + 3.0)
+    side = max(0.42 * (ahead - back), float(np.abs(reach[:, 1]).max()) + 3.0)
+    return -side, side, back, ahead
 
 
 def ego_and_rings(axes: Axes, reach_m: float) -> None:

@@ -97,7 +97,9 @@ def lane_change_pays(
     """
     if min(there.gap_ahead_m, there.gap_behind_m) < _CLEAR_GAP_M:
         return False
-    follower = idm_accel(driver, there.speed_behind_mps, max(wish_mps, there.speed_behind_mps), there.gap_behind_m, speed_mps)
+    follower = idm_accel(
+        driver, there.speed_behind_mps, max(wish_mps, there.speed_behind_mps), there.gap_behind_m, speed_mps
+    )
     own = idm_accel(driver, speed_mps, wish_mps, there.gap_ahead_m, there.speed_ahead_mps)
     if there.gap_behind_m < inf and follower < _MOBIL_SAFE_MPS2:
         return False

@@ -86,7 +86,8 @@ def _fillet(
     """Quarter circle of the kerb around (corner + radius * quadrant), from `first_deg` over 90 degrees clockwise."""
     centre = np.array(corner) + CORNER_RADIUS_M * np.array(quadrant)
     angle = np.deg2rad(first_deg - np.linspace(0, 90, count))
-    return centre + CORNER_RADIUS_M * np.column_stack([np.cos(angle), np.sin(angle)])
+    arc: Outline = centre + CORNER_RADIUS_M * np.column_stack([np.cos(angle), np.sin(angle)])
+    return arc
 
 
 def _junction(grid: StreetGrid, node: Node) -> Outline:
@@ -141,7 +142,8 @@ def _field(grid: StreetGrid) -> Outline:
     """Meadow under and around everything."""
     u0, v0, u1, v1 = grid.kerb_bounds()
     margin = OUTSKIRT_WIDTH_M + 60.0
-    return np.array([[u0 - margin, v0 - margin], [u1 + margin, v0 - margin], [u1 + margin, v1 + margin], [u0 - margin, v1 + margin]])
+    west, south, east, north = u0 - margin, v0 - margin, u1 + margin, v1 + margin
+    return np.array([[west, south], [east, south], [east, north], [west, north]])
 
 
 def _outskirts(grid: StreetGrid) -> Iterator[Surface]:

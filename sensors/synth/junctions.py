@@ -74,6 +74,14 @@ class Junctions:
             if signalised(network.grid, node):
                 self.signals[node] = signal
 
+    def favour(self, connector: int, arrival_s: float, lead_s: float) -> None:
+        """Shift the signal of a connector's junction so that its leg turns green `lead_s` before `arrival_s`."""
+        path = self._network.paths[connector]
+        signal = self.signals.get(path.node) if path.node else None
+        if signal and path.node:
+            moved = signal.offset_s + signal.red_left_s(path.entry_leg, arrival_s - lead_s)
+            self.signals[path.node] = Signal(signal.green_s, moved)
+
     def holds(self, vehicle: Vehicle, connector: int) -> bool:
         """Whether a vehicle may drive into a connector."""
         node = self._network.paths[connector].node
@@ -117,7 +125,7 @@ class Junctions:
         for _, _, number in sorted(asking):
             vehicle = vehicles[number]
             path = self._network.paths[vehicle.route[0]]
-            if self._may_enter(vehicle, path, occupancy, people, time_s):
+            if self._may_enter(vehicle, path, vehicles, occupancy, people, time_s):
                 self.admit(vehicle, path.lane_id)
 
     def _is_over(self, vehicle: Vehicle, connector: int, node: Node, time_s: float) -> bool:
@@ -136,7 +144,13 @@ class Junctions:
         return True
 
     def _may_enter(
-        self, vehicle: Vehicle, path: LanePath, occupancy: Occupancy, people: CrosswalkState, time_s: float
+        self,
+        vehicle: Vehicle,
+        path: LanePath,
+        vehicles: dict[int, Vehicle],
+        occupancy: Occupancy,
+        people: CrosswalkState,
+        time_s: float,
     ) -> bool:
         node, connector = path.node, path.lane_id
         if node is None:
@@ -150,12 +164,13 @@ class Junctions:
             return False
         if not self._leaders_hold(vehicle, occupancy, node):
             return False
-        if any(self._clash(vehicle, path, number, other) for number, other in self._held[node].items()):
+        if any(self._clash(vehicle, path, number, other, vehicles) for number, other in self._held[node].items()):
             return False
         return self._exit_has_room(vehicle, path, occupancy)
 
-    def _clash(self, vehicle: Vehicle, path: LanePath, number: int, other: int) -> bool:
-        if other in self._network.conflicts[path.lane_id]:
+    def _clash(self, vehicle: Vehicle, path: LanePath, number: int, other: int, vehicles: dict[int, Vehicle]) -> bool:
+        parted_m = self._network.conflicts[path.lane_id].get(other)
+        if parted_m is not None and not (vehicles[number].lane == other and vehicles[number].tail_s_m > parted_m):
             return True
         swings = vehicle.long and path.turn != "straight"
         other_swings = number in self._long and self._network.paths[other].turn != "straight"

@@ -55,8 +55,9 @@ class LaneNetwork:
     successors: tuple[tuple[int, ...], ...]
     left: tuple[int | None, ...]
     right: tuple[int | None, ...]
-    conflicts: dict[int, frozenset[int]]
-    """For each connector: connectors of the same junction, from other lanes, that its traffic could touch."""
+    conflicts: dict[int, dict[int, float]]
+    """For each connector: connectors of the same junction, from other lanes, whose traffic it could touch, and the arc
+    length on the other one that a rear bumper must have passed for the danger to be over."""
     siblings: dict[int, list[tuple[tuple[int, int], float]]]
     """For each connector a, as ((a, b), parted_m): the connectors b out of the same lane, and where on b they have parted."""
     feeders: tuple[tuple[int, ...], ...]
@@ -71,7 +72,9 @@ class LaneNetwork:
         self, lane_ids: Int[np.ndarray, "n"], s_m: Float[np.ndarray, "n"], offset_m: Float[np.ndarray, "n"]
     ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n"]]:
         """Global points (cubic Hermite between samples) and headings at arc length `s_m`, `offset_m` to the left."""
-        at = np.clip(self.table_start_m[lane_ids] + s_m, self.table_start_m[lane_ids], self.table_end_m[lane_ids] - 1e-9)
+        at = np.clip(
+            self.table_start_m[lane_ids] + s_m, self.table_start_m[lane_ids], self.table_end_m[lane_ids] - 1e-9
+        )
         xy, heading = hermite_poses(self.table_s_m, self.table_xyh, at)
         normal = np.column_stack([-np.sin(heading), np.cos(heading)])
         return xy + offset_m[:, None] * normal, heading
@@ -140,7 +143,16 @@ def _add_street_lanes(
             direction = np.broadcast_to(np.array(LEG_DIRECTIONS[leg]), (count, 2))
             street[node, leg, k] = len(paths)
             paths.append(
-                _path(bend, uv, direction, len(paths), segment.street.speed_limit_mps, (None, leg, leg, ""), segment, across)
+                _path(
+                    bend,
+                    uv,
+                    direction,
+                    len(paths),
+                    segment.street.speed_limit_mps,
+                    (None, leg, leg, ""),
+                    segment,
+                    across,
+                )
             )
 
 
@@ -215,7 +227,9 @@ def _connector(
     begin = _plan_end(grid, paths[incoming], at_end=True)
     end = _plan_end(grid, paths[outgoing], at_end=False)
     d0, d1 = np.array(LEG_DIRECTIONS[(entry + 2) % 4]), np.array(LEG_DIRECTIONS[exit_leg])
-    uv, direction = _straight(begin, end) if turn == "straight" else _turn(begin, d0, end, d1, _turn_reach(grid, node, turn))
+    uv, direction = (
+        _straight(begin, end) if turn == "straight" else _turn(begin, d0, end, d1, _turn_reach(grid, node, turn))
+    )
     limit = min(paths[incoming].speed_mps, paths[outgoing].speed_mps)
     segment = grid.segments[paths[outgoing].segment_id]
     return _path(grid.plan.bend, uv, direction, len(paths), limit, (node, entry, exit_leg, turn), segment, 0.0)
@@ -281,15 +295,16 @@ def _turn_angle(t: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 
 def _neighbours(street: dict[tuple[Node, int, int], int]) -> dict[int, tuple[int | None, int | None]]:
     return {
-        lane: (street.get((node, leg, k - 1)), street.get((node, leg, k + 1))) for (node, leg, k), lane in street.items()
+        lane: (street.get((node, leg, k - 1)), street.get((node, leg, k + 1)))
+        for (node, leg, k), lane in street.items()
     }
 
 
 def _relations(
     paths: list[LanePath], links: dict[int, list[int]], connectors: dict[Node, tuple[int, ...]]
-) -> tuple[dict[int, frozenset[int]], dict[int, list[tuple[tuple[int, int], float]]]]:
+) -> tuple[dict[int, dict[int, float]], dict[int, list[tuple[tuple[int, int], float]]]]:
     origin = {child: lane for lane, children in links.items() if paths[lane].node is None for child in children}
-    conflicts: dict[int, set[int]] = {lane: set() for lanes in connectors.values() for lane in lanes}
+    conflicts: dict[int, dict[int, float]] = {lane: {} for lanes in connectors.values() for lane in lanes}
     siblings: dict[int, list[tuple[tuple[int, int], float]]] = {lane: [] for lane in conflicts}
     for lanes in connectors.values():
         for a in lanes:
@@ -299,9 +314,9 @@ def _relations(
                     near = np.flatnonzero(distance < _CONFLICT_DISTANCE_M)
                     siblings[b].append(((b, a), float(paths[a].s_m[near[-1]]) if len(near) else 0.0))
                 elif a != b and distance.min() < _CONFLICT_DISTANCE_M:
-                    conflicts[a].add(b)
-                    conflicts[b].add(a)
-    return {lane: frozenset(others) for lane, others in conflicts.items()}, siblings
+                    near = np.flatnonzero(distance < _CONFLICT_DISTANCE_M)
+                    conflicts[b][a] = float(paths[a].s_m[near[-1]]) + _FRONT_REACH_M / 2
+    return conflicts, siblings
 
 
 def _separation(a: LanePath, b: LanePath) -> Float[np.ndarray, "n"]:

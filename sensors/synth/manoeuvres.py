@@ -13,9 +13,12 @@ from sensors.synth.lane_network import LaneNetwork
 from sensors.synth.vehicle import Drift, Occupancy, Occupant, OldLane, Vehicle
 
 _LOOK_AHEAD_M = 80.0
+_ORDER_GAP_M = 45.0
 _SIDE_CLEARANCE_M = 0.3
 _PASS_OFFSET_M = 0.85
 _PASS_ROOM_M = 30.0
+_PASSED_M = 2.5
+"""Lead over a cyclist at which the passing is over."""
 _STOP_LINE_SHARE = 0.65
 """Share of the jam gap by which the bumper may come nearer to a stop line than to a leader."""
 
@@ -58,12 +61,14 @@ class Manoeuvres:
             distance += paths[lane].length_m
         return wish
 
-    def accel_mps2(
-        self, vehicle: Vehicle, occupancy: Occupancy, stops: dict[int, list[float]], time_s: float
-    ) -> float:
+    def accel_mps2(self, vehicle: Vehicle, occupancy: Occupancy, stops: dict[int, list[float]], time_s: float) -> float:
         """IDM towards the worst of: leaders, a junction not open yet, people on the roadway; or a scripted braking."""
         wish = self.wish_mps(vehicle)
-        hindrances = [self.leader(vehicle, occupancy), self._junction_ahead(vehicle), self._person_ahead(vehicle, stops)]
+        hindrances = [
+            self.leader(vehicle, occupancy),
+            self._junction_ahead(vehicle),
+            self._person_ahead(vehicle, stops),
+        ]
         if vehicle.old_lane:
             hindrances.append(self._old_leader(vehicle, occupancy))
         accel = min(idm_accel(vehicle.driver, vehicle.speed_mps, wish, gap, speed) for gap, speed in hindrances)
@@ -79,14 +84,19 @@ class Manoeuvres:
                 nearest, speed = gap, occupant.vehicle.speed_mps
         return nearest, speed
 
+    def leading_vehicle(self, vehicle: Vehicle, occupancy: Occupancy) -> Vehicle | None:
+        """The next vehicle in the way, if it is near enough to matter."""
+        ahead = min(self._in_the_way(vehicle, occupancy), key=lambda pair: pair[0], default=None)
+        return ahead[1].vehicle if ahead and ahead[0] < _ORDER_GAP_M else None
+
     def _in_the_way(self, vehicle: Vehicle, occupancy: Occupancy) -> Iterator[tuple[float, Occupant]]:
         """Vehicles ahead that overlap sideways: in this lane, in connectors that part from its own, in the next lanes."""
         number = vehicle.number
+        yield from self._on_sibling(vehicle, vehicle.lane, -vehicle.front_s_m, occupancy)
         for occupant in occupancy.ahead(vehicle.lane, vehicle.s_m, number):
             if _overlap(vehicle, vehicle.offset_m, occupant):
                 yield occupant.tail_s_m - vehicle.front_s_m, occupant
-                break
-        yield from self._on_sibling(vehicle, vehicle.lane, -vehicle.front_s_m, occupancy)
+                return
         distance = self._network.paths[vehicle.lane].length_m - vehicle.front_s_m
         for lane in vehicle.route:
             if distance > _LOOK_AHEAD_M:
@@ -149,7 +159,9 @@ class Manoeuvres:
         if vehicle.drift or path.node is not None or vehicle.body.model == "bicycle" or vehicle.tail_s_m < 1.0:
             return False
         eager = self._rng.random() < vehicle.driver.restless_per_s * every_s
-        sides = [lane for lane in (self._network.left[vehicle.lane], self._network.right[vehicle.lane]) if lane is not None]
+        sides = [
+            lane for lane in (self._network.left[vehicle.lane], self._network.right[vehicle.lane]) if lane is not None
+        ]
         for target in sides:
             if self._try_change(vehicle, target, occupancy, eager):
                 return True
@@ -211,10 +223,10 @@ class Manoeuvres:
             vehicle.passing = other.number
 
     def _end_pass(self, vehicle: Vehicle, occupancy: Occupancy) -> None:
-        ahead = [occupancy.lane(vehicle.lane), *(occupancy.lane(lane) for lane in vehicle.route[:2])]
-        for occupants in ahead:
-            for occupant in occupants:
-                beside = occupant.vehicle.lane != vehicle.lane or occupant.s_m + occupant.vehicle.body.front_m + 2.5 > vehicle.tail_s_m
+        for lane in (vehicle.lane, *vehicle.route[:2]):
+            for occupant in occupancy.lane(lane):
+                front = occupant.s_m + occupant.vehicle.body.front_m
+                beside = lane != vehicle.lane or front + _PASSED_M > vehicle.tail_s_m
                 if occupant.vehicle.number == vehicle.passing and beside:
                     return
         if vehicle.drift is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from jaxtyping import Float
@@ -78,9 +79,9 @@ class Walker:
         """Walk on, stopping at the kerb until the way is clear."""
         wish = self.pace_mps
         if self.crossing is not None and not self.going:
-            wish = min(wish, float(np.sqrt(2 * _ACCEL_MPS2 * max(0.0, self.crossing.kerb_s_m[0] - 0.3 - self.s_m))))
-        change = np.clip(wish - self.speed_mps, -2 * _ACCEL_MPS2 * dt_s, _ACCEL_MPS2 * dt_s)
-        self.speed_mps = max(0.0, self.speed_mps + float(change))
+            wish = min(wish, sqrt(2 * _ACCEL_MPS2 * max(0.0, self.crossing.kerb_s_m[0] - 0.3 - self.s_m)))
+        change = min(max(wish - self.speed_mps, -2 * _ACCEL_MPS2 * dt_s), _ACCEL_MPS2 * dt_s)
+        self.speed_mps = max(0.0, self.speed_mps + change)
         self.s_m = min(self.s_m + self.speed_mps * dt_s, float(self.table_s_m[-1]))
 
     def heights_m(self, s_m: Float[np.ndarray, "t"]) -> Float[np.ndarray, "t"]:
@@ -154,7 +155,8 @@ class People:
 
     def crosswalks(self) -> CrosswalkState:
         """Connectors with a person still before or in them, and crosswalks with someone waiting."""
-        blocked, waiting = set(), set()
+        blocked: set[int] = set()
+        waiting: set[tuple[Node, int]] = set()
         for walker in self._walkers:
             crossing = walker.crossing
             if crossing is None or crossing.crosswalk is None:
@@ -175,14 +177,11 @@ class People:
                         out.setdefault(span.lane, []).append(span.lane_s_m - _STOP_BEFORE_M)
         return out
 
-    def step(
-        self, junctions: Junctions, vehicles: dict[int, Vehicle], occupancy: Occupancy, time_s: float, dt_s: float
-    ) -> None:
-        """Let those at the kerb decide, and move everyone."""
+    def decide(self, junctions: Junctions, vehicles: dict[int, Vehicle], occupancy: Occupancy, time_s: float) -> None:
+        """Let those at the kerb decide whether to go."""
         for walker in self._walkers:
             if walker.at_kerb and time_s >= walker.ready_s and walker.crossing:
                 walker.going = self._may_cross(walker, walker.crossing, junctions, vehicles, occupancy, time_s)
-            walker.advance(dt_s)
 
     def _may_cross(
         self,
@@ -216,4 +215,3 @@ class People:
                 if room < min(_LOOK_AHEAD_M, stopping_distance_m(occupant.vehicle.speed_mps, _YIELD_BRAKE_MPS2)):
                     return False
         return True
-

@@ -156,7 +156,13 @@ def _pack(
 
 
 def pcd_bytes(points: np.ndarray) -> bytes:
-    """A binary PCD v0.7 file with nuScenes' header, as nuscenes-devkit reads it."""
+    """A binary PCD v0.7 file with nuScenes' header, as nuscenes-devkit reads it.
+
+    The devkit takes a first point of NaN for "no echoes", and wants a byte after the last point.
+    """
+    if not len(points):
+        points = np.zeros(1, dtype=POINT)
+        points["x"] = np.nan
     kinds = [POINT.fields[name][0] for name in POINT.names] if POINT.fields and POINT.names else []
     lines = [
         "# .PCD v0.7 - Point Cloud Data file format",
@@ -171,4 +177,4 @@ def pcd_bytes(points: np.ndarray) -> bytes:
         f"POINTS {len(points)}",
         "DATA binary",
     ]
-    return ("\n".join(lines) + "\n").encode("ascii") + points.tobytes()
+    return ("\n".join(lines) + "\n").encode("ascii") + points.tobytes() + b"\n"

@@ -59,7 +59,9 @@ def parked_cars(
             near = any(at_side in (0.0, side) and abs(along - at) < reach for at_side, at in keep_clear_m)
             if taken and not near:
                 across = side * (segment.street.roadway_m + PARKING_WIDTH_M / 2 + 0.06 * float(jitter[1]))
-                yield _place(segment, bend, (body, colour), float(along + 0.3 * jitter[0]), across, 0.025 * float(jitter[2]))
+                yield _place(
+                    segment, bend, (body, colour), float(along + 0.3 * jitter[0]), across, 0.025 * float(jitter[2])
+                )
 
 
 def _place(
@@ -91,8 +93,12 @@ def site_things(site: Site, bend: Bend, rng: np.random.Generator) -> Iterator[St
     begin, end = site.along_m
     for along in (begin, end):
         for inset in (0.45, 1.2, 1.95):
-            yield _place(site.segment, bend, cone(), along, site.side * (roadway + inset), float(rng.uniform(-0.3, 0.3)))
+            yield _place(
+                site.segment, bend, cone(), along, site.side * (roadway + inset), float(rng.uniform(-0.3, 0.3))
+            )
     boards = rng.random() < 0.7
-    for along in np.arange(begin + 2.0, end - 1.0, 3.2 if boards else 2.2):
+    for along in np.arange(begin + 2.0, end - 1.9, 3.2 if boards else 2.2):
         thing = barrier() if boards else cone()
-        yield _place(site.segment, bend, thing, float(along), site.side * (roadway + 0.45), np.pi / 2 if boards else 0.0)
+        yield _place(
+            site.segment, bend, thing, float(along), site.side * (roadway + 0.45), np.pi / 2 if boards else 0.0
+        )

@@ -102,7 +102,7 @@ class Actor:
     category: str
     """A nuScenes category name, e.g. `vehicle.car`, `human.pedestrian.adult`."""
     model: str
-    """Which mesh: `sedan`, `hatchback`, `suv`, `van`, `truck`, `bus`, `motorcycle`, `bicycle`, `pedestrian`, `cone`, `barrier`."""
+    """Mesh: `sedan`, `hatchback`, `suv`, `van`, `truck`, `bus`, `motorcycle`, `bicycle`, `pedestrian`, `cone`, `barrier`."""
     size_lwh_m: tuple[float, float, float]
     color_rgb: tuple[float, float, float]
     trajectory: Trajectory

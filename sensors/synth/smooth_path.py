@@ -82,4 +82,5 @@ def _arc(
     side = after - (after @ before) * before
     side = side / np.hypot(*side)
     centre = corner - cut_m * before + radius * side
-    return centre + radius * (np.sin(angle) * before - np.cos(angle) * side), np.cos(angle) * before + np.sin(angle) * side
+    points = centre + radius * (np.sin(angle) * before - np.cos(angle) * side)
+    return points, np.cos(angle) * before + np.sin(angle) * side

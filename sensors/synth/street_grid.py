@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -43,9 +44,7 @@ class Segment:
         """Which leg of the end node this segment is."""
         return self.start_leg + 2
 
-    def to_plan(
-        self, along_m: Float[np.ndarray, "n"], across_m: Float[np.ndarray, "n"]
-    ) -> Float[np.ndarray, "n 2"]:
+    def to_plan(self, along_m: Float[np.ndarray, "n"], across_m: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 2"]:
         """Plan points of segment coordinates."""
         if self.along_u:
             return np.column_stack([along_m, self.street.at_m + across_m])
@@ -104,7 +103,7 @@ def _segments(plan: TownPlan) -> list[Segment]:
     out: list[Segment] = []
     for axis, streets, crossing in (("v", plan.streets_v, plan.streets_u), ("u", plan.streets_u, plan.streets_v)):
         for line, street in enumerate(streets):
-            for k, (before, after) in enumerate(zip(crossing[:-1], crossing[1:], strict=True)):
+            for k, (before, after) in enumerate(pairwise(crossing)):
                 if (axis, line, k) in plan.closed:
                     continue
                 start, end = ((k, line), (k + 1, line)) if axis == "v" else ((line, k), (line, k + 1))
@@ -118,7 +117,9 @@ def _segments(plan: TownPlan) -> list[Segment]:
 
 def _blocks(plan: TownPlan) -> list[Block]:
     """One block a cell; a closed stretch joins the two cells on its sides."""
-    spans = {(i, j): (i, i + 1, j, j + 1) for i in range(len(plan.streets_u) - 1) for j in range(len(plan.streets_v) - 1)}
+    spans = {
+        (i, j): (i, i + 1, j, j + 1) for i in range(len(plan.streets_u) - 1) for j in range(len(plan.streets_v) - 1)
+    }
     for axis, line, k in sorted(plan.closed):
         first, second = ((line - 1, k), (line, k)) if axis == "u" else ((k, line - 1), (k, line))
         i0, _, j0, _ = spans[first]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from sensors.synth.fleet import draw_pedestrian
 from sensors.synth.lane_network import LaneNetwork
-from sensors.synth.pedestrians import Crossing, Walker, crosswalk_along_m, crossing_spans
+from sensors.synth.pedestrians import Crossing, Walker, crossing_spans, crosswalk_along_m
 from sensors.synth.smooth_path import walking_path
 from sensors.synth.street_grid import Node, Segment
 from sensors.synth.town_plan import SIDEWALK_WIDTH_M
@@ -48,7 +48,10 @@ class Pavement:
         along = np.array([along_m + inward * lead_m, along_m, along_m, along_m + onward])
         corners = segment.to_plan(along, np.array([side * off, side * off, -side * off, -side * off]))
         table = walking_path(self._bend, corners, _CORNER_M)
-        kerbs = [self._way_to(table, segment, along_m, side * half), self._way_to(table, segment, along_m, -side * half)]
+        kerbs = [
+            self._way_to(table, segment, along_m, side * half),
+            self._way_to(table, segment, along_m, -side * half),
+        ]
         spans = crossing_spans(self._network, segment, crosswalk, along_m, side, kerbs[0])
         body, colour = draw_pedestrian(rng)
         pace = float(rng.uniform(1.15, 1.75))
@@ -139,7 +142,8 @@ def _inset(corners: Float[np.ndarray, "4 2"], by_m: float) -> Float[np.ndarray, 
     centre = corners.mean(axis=0)
     edge = corners[1] - corners[0]
     turn = edge[0] * (corners[2] - corners[1])[1] - edge[1] * (corners[2] - corners[1])[0]
-    return corners - np.sign(turn) * by_m * np.sign(corners - centre)
+    moved: Float[np.ndarray, "4 2"] = corners - np.sign(turn) * by_m * np.sign(corners - centre)
+    return moved
 
 
 def _tour(corners: Float[np.ndarray, "4 2"], start_m: float, backwards: bool) -> Float[np.ndarray, "k 2"]:

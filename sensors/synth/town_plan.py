@@ -48,7 +48,7 @@ class StreetLine:
 
 @dataclass(frozen=True)
 class Bend:
-    """x = u + a sin(2 pi v / p + f), y = v + b sin(2 pi u / q + g): a smooth, area-preserving-to-first-order shear."""
+    """x = u + a sin(2 pi v / p + f), y = v + b sin(2 pi u / q + g): a smooth shear."""
 
     amplitudes_m: tuple[float, float]
     periods_m: tuple[float, float]
@@ -57,7 +57,9 @@ class Bend:
     def to_global(self, plan_uv_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         """Carry plan points into the global frame."""
         wave = 2 * np.pi / np.array(self.periods_m)
-        return plan_uv_m + np.array(self.amplitudes_m) * np.sin(plan_uv_m[:, ::-1] * wave + np.array(self.phases_rad))
+        shift = np.array(self.amplitudes_m) * np.sin(plan_uv_m[:, ::-1] * wave + np.array(self.phases_rad))
+        moved: Float[np.ndarray, "n 2"] = plan_uv_m + shift
+        return moved
 
     def heading_rad(
         self, plan_uv_m: Float[np.ndarray, "n 2"], plan_direction: Float[np.ndarray, "n 2"]

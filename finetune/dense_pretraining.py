@@ -1,0 +1,254 @@
+"""A first lesson for a vision tower with random weights: where are the marks, and how far away?
+
+A head that is thrown away afterwards reads each cell of the tower's output (28×28 pixels, one language token) and says for
+every mark number whether that mark covers the cell, the mark's box, the logarithm of its distance and its bearing. One picture
+teaches some hundred numbers this way, a question and its answer only a few; without this the tiny model hardly learns to see in
+any time that a person would wait.
+
+Mark numbers are dealt anew and half of the pictures are mirrored at each visit, so that a number's colour and sign are learned
+and not its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+
+from drive_vqa.errors import ConfigError
+from drive_vqa.geometry import bearing_deg
+from drive_vqa.marks import MARK_COLORS_RGB, draw_marks, open_image, regions_at
+from drive_vqa.store import Store
+from drive_vqa.tracking import Run
+from drive_vqa.vlm import ChatProcessor, Vlm
+from finetune.config import DensePretraining, FinetuneConfig
+from finetune.dataset import Lesson, Row
+from finetune.muon import MuonWithAdamW
+
+logger = logging.getLogger(__name__)
+
+NUMBERS = len(MARK_COLORS_RGB)
+TARGETS = 6
+"""Regressed for each mark: box (u0, v0, u1, v1 as shares of the picture), ln(distance / 20 m), bearing / 45°."""
+DISTANCE_SCALE_M = 20.0
+BEARING_SCALE_DEG = 45.0
+PRESENCE_WEIGHT = 1.0
+HUBER_DELTA = 0.1
+
+
+@dataclass(frozen=True)
+class MarkedObject:
+    """One object in a picture: its box as shares of width and height, and where it is."""
+
+    box: tuple[float, float, float, float]
+    distance_m: float
+    bearing_deg: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A frame without marks, resized, and the objects that can be marked in it."""
+
+    image: Image.Image
+    objects: tuple[MarkedObject, ...]
+
+
+class DenseHead(torch.nn.Module):
+    """Reads presence and the six targets of every mark number out of each cell."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(width)
+        self.presence = torch.nn.Linear(width, NUMBERS)
+        self.targets = torch.nn.Linear(width, NUMBERS * TARGETS)
+
+    def forward(
+        self, cells: Float[torch.Tensor, "cells width"]
+    ) -> tuple[Float[torch.Tensor, "cells numbers"], Float[torch.Tensor, "cells numbers targets"]]:
+        """Logits of presence, and targets."""
+        normed = self.norm(cells)
+        return self.presence(normed), self.targets(normed).unflatten(-1, (NUMBERS, TARGETS))
+
+
+def pretrain_vision(vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: FinetuneConfig, run: Run) -> None:
+    """Train the vision tower of an adapter on the frames of the lessons; the rest of the model is not touched.
+
+    Args:
+        vlm: whose adapter keeps a vision tower of its own.
+        store: where the lessons' logs are.
+        lessons: what is learned later; nothing else is looked at.
+        config: `dense_pretraining`, seed and image size.
+        run: where losses go.
+
+    Raises:
+        ConfigError: the adapter does not train the vision tower, or no object of the lessons can be seen.
+    """
+    settings = config.dense_pretraining
+    visual = vlm.model.get_base_model().model.visual
+    trained = [(name, parameter) for name, parameter in visual.named_parameters() if parameter.requires_grad]
+    if not trained:
+        raise ConfigError(
+            "dense_pretraining trains the vision tower: add visual to lora.modules_to_save, or set steps=0"
+        )
+    pictures = read_pictures(store, lessons, config.image_size_px)
+    if not pictures:
+        raise ConfigError("dense_pretraining found no marked object in the frames of this split: set steps=0")
+    head = DenseHead(vlm.model.config.text_config.hidden_size).to(vlm.device)
+    optimizer = MuonWithAdamW(
+        [*trained, *head.named_parameters()],
+        learning_rate=settings.learning_rate,
+        muon_learning_rate=settings.muon_learning_rate,
+        weight_decay=0.0,
+    )
+    _loop(visual, head, optimizer, pictures, vlm.processor, config, run)
+
+
+def _loop(
+    visual: Any,
+    head: DenseHead,
+    optimizer: torch.optim.Optimizer,
+    pictures: Sequence[Picture],
+    processor: ChatProcessor,
+    config: FinetuneConfig,
+    run: Run,
+) -> None:
+    settings = config.dense_pretraining
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))
+    rng = np.random.default_rng([config.seed, 1])
+    device = next(head.parameters()).device
+    visual.train()
+    for step, batch in enumerate(_batches(pictures, settings, rng), start=1):
+        inputs = processor.images([image for image, _ in batch])
+        output = visual(inputs.pixel_values.to(device), grid_thw=inputs.grid_thw.to(device))
+        cells_high, cells_wide = (int(value) // processor.merge_size for value in inputs.grid_thw[0, 1:])
+        targets = torch.stack([cell_targets(marked, cells_high, cells_wide) for _, marked in batch]).to(device)
+        loss = dense_loss(*head(output.pooler_output.float()), targets.flatten(0, 1))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([*visual.parameters(), *head.parameters()], config.max_grad_norm)
+        optimizer.step()
+        scheduler.step()
+        if step % config.log_steps == 0:
+            run.log_metrics({"dense/loss": loss.item()}, step=step)
+            logger.info("vision tower, step %d/%d  loss %.4f", step, settings.steps, loss.item())
+
+
+def read_pictures(store: Store, lessons: Sequence[Lesson], size_px: tuple[int, int]) -> list[Picture]:
+    """Every frame of the lessons once, with all objects that are marked in it in some lesson."""
+    views: dict[tuple[str, str], tuple[Row, dict[str, MarkedObject]]] = {}
+    places: dict[str, dict[tuple[int, str], tuple[float, float]]] = {}
+    for group in {lesson.group["group_id"]: lesson.group for lesson in lessons}.values():
+        log_id = group["log_id"]
+        if log_id not in places:
+            places[log_id] = _places(store, log_id)
+        for context, view in enumerate(group["context"]):
+            _, objects = views.setdefault((log_id, view["path"]), (view, {}))
+            objects.update(_objects(group, context, view, places[log_id]))
+    pictures = []
+    for (log_id, path), (view, objects) in views.items():
+        if objects:
+            image = open_image(store.media_path(log_id, path), (view["width"], view["height"]))
+            resized = image.resize(size_px, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            pictures.append(Picture(resized, tuple(objects.values())))
+    return pictures
+
+
+def cell_targets(
+    marked: dict[int, MarkedObject], cells_high: int, cells_wide: int
+) -> Float[torch.Tensor, "cells numbers targets_and_presence"]:
+    """What the head should say: for each cell and mark number the six targets, and 1 where the mark covers the cell.
+
+    A mark covers the cells whose centre lies in its box, and always the one with the box's centre in it.
+    """
+    targets = torch.zeros(cells_high, cells_wide, NUMBERS, TARGETS + 1)
+    centres_v = (torch.arange(cells_high) + 0.5) / cells_high
+    centres_u = (torch.arange(cells_wide) + 0.5) / cells_wide
+    for number, thing in marked.items():
+        u0, v0, u1, v1 = thing.box
+        covered = ((centres_v >= v0) & (centres_v <= v1))[:, None] & ((centres_u >= u0) & (centres_u <= u1))[None, :]
+        row, column = int((v0 + v1) / 2 * cells_high), int((u0 + u1) / 2 * cells_wide)
+        covered[min(row, cells_high - 1), min(column, cells_wide - 1)] = True
+        log_distance = math.log(max(thing.distance_m, 0.1) / DISTANCE_SCALE_M)
+        values = torch.tensor([*thing.box, log_distance, thing.bearing_deg / BEARING_SCALE_DEG, 1.0])
+        targets[:, :, number % NUMBERS] = torch.where(covered[..., None], values, targets[:, :, number % NUMBERS])
+    return targets.flatten(0, 1)
+
+
+def dense_loss(
+    presence: Float[torch.Tensor, "cells numbers"],
+    predicted: Float[torch.Tensor, "cells numbers targets"],
+    targets: Float[torch.Tensor, "cells numbers targets_and_presence"],
+) -> Float[torch.Tensor, ""]:
+    """Cross-entropy of presence, and a Huber loss of the targets where a mark is present."""
+    present = targets[..., -1]
+    found = torch.nn.functional.binary_cross_entropy_with_logits(presence, present, reduction="sum")
+    off = torch.nn.functional.huber_loss(predicted, targets[..., :-1], reduction="none", delta=HUBER_DELTA).sum(-1)
+    count = present.sum().clamp(min=1)
+    return (PRESENCE_WEIGHT * found + (off * present).sum() / HUBER_DELTA) / count
+
+
+def _batches(
+    pictures: Sequence[Picture], settings: DensePretraining, rng: np.random.Generator
+) -> Iterator[list[tuple[Image.Image, dict[int, MarkedObject]]]]:
+    """Pictures in a new order at each pass, `steps` batches in all."""
+    order: list[int] = []
+    for _ in range(settings.steps):
+        while len(order) < settings.batch_size:
+            order += rng.permutation(len(pictures)).tolist()
+        chosen, order = order[: settings.batch_size], order[settings.batch_size :]
+        yield [_marked(pictures[index], rng) for index in chosen]
+
+
+def _marked(picture: Picture, rng: np.random.Generator) -> tuple[Image.Image, dict[int, MarkedObject]]:
+    """Numbers dealt at random to at most six objects; mirrored at every other visit on average."""
+    mirrored = bool(rng.integers(2))
+    image = ImageOps.mirror(picture.image) if mirrored else picture.image
+    count = min(len(picture.objects), 6)
+    chosen = rng.choice(len(picture.objects), count, replace=False)
+    numbers = 1 + rng.choice(NUMBERS - 1, count, replace=False)
+    marked = {
+        int(number): _mirror(picture.objects[index]) if mirrored else picture.objects[index]
+        for number, index in zip(numbers, chosen, strict=True)
+    }
+    boxes = {number: thing.box for number, thing in marked.items()}
+    return draw_marks(image, boxes, (float(image.width), float(image.height))), marked
+
+
+def _mirror(thing: MarkedObject) -> MarkedObject:
+    u0, v0, u1, v1 = thing.box
+    return MarkedObject((1 - u1, v0, 1 - u0, v1), thing.distance_m, -thing.bearing_deg)
+
+
+def _places(store: Store, log_id: str) -> dict[tuple[int, str], tuple[float, float]]:
+    """(x, y) in metres in the ego frame, by frame and track."""
+    table = store.read("tracks", log_id, ["frame", "track_id", "x_m", "y_m"])
+    frames, tracks, xs_m, ys_m = (column.to_pylist() for column in table.columns)
+    return {(frame, track): (x_m, y_m) for frame, track, x_m, y_m in zip(frames, tracks, xs_m, ys_m, strict=True)}
+
+
+def _objects(
+    group: Row, context: int, view: Row, places: dict[tuple[int, str], tuple[float, float]]
+) -> dict[str, MarkedObject]:
+    tracks = {mark["mark"]: mark["track_id"] for mark in group["marks"]}
+    objects = {}
+    for number, (u0, v0, u1, v1) in regions_at(group, context).items():
+        place = places.get((view["frame"], tracks[number]))
+        if place is not None:
+            box = (u0 / view["width"], v0 / view["height"], u1 / view["width"], v1 / view["height"])
+            objects[tracks[number]] = MarkedObject(box, float(np.hypot(*place)), float(bearing_deg(*place)))
+    return objects
+
+
+def _rate(step: int, steps: int) -> float:
+    """Learning rate as a share of its peak: 5 % rising, then a cosine to 0."""
+    rising = max(1, round(0.05 * steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

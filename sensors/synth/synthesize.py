@@ -1,0 +1,174 @@
+"""`synthesize`: simulate scenes, take their sensor data and write a nuScenes v1.0 data set; one scene is one unit of work and of resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from drive_vqa._version import __version__
+from drive_vqa.errors import ConfigError, DriveVqaError
+from drive_vqa.executor import map_logs
+from sensors.synth.camera_render import Stopwatch
+from sensors.synth.capture import Recorder, keyframe_times_s, record_keyframe
+from sensors.synth.map_mask import map_origin_m
+from sensors.synth.nuscenes_writer import SceneRows, dump, write_bytes, write_dataset
+from sensors.synth.rig import Rig, make_rig
+from sensors.synth.scene import Scene
+from sensors.synth.sky import make_light
+from sensors.synth.tables import VERSION, Tables
+from sensors.synth.town import TOWNS, build_town
+from sensors.synth.traffic import simulate_scene
+from sensors.synth.world import World, build_world
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TOWN = "harbour"
+_WORK = ".synth-work"
+_SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a data set is made from; two runs with the same settings give the same bytes."""
+
+    seed: int
+    town: str
+    duration_s: float
+    width_px: int
+    height_px: int
+    azimuths: int
+    ground_truth_images: bool
+    code_version: str = __version__
+
+    def rig(self) -> Rig:
+        """The sensors."""
+        return make_rig(self.width_px, self.height_px, self.azimuths)
+
+
+@dataclass(frozen=True)
+class SceneHandle:
+    """One scene to be made, small enough to send to a worker."""
+
+    root: Path
+    index: int
+    settings: Settings
+
+    @property
+    def log_id(self) -> str:
+        """The scene's name in the data set."""
+        return f"scene-{self.index:04d}"
+
+    @property
+    def part(self) -> Path:
+        """Where its rows are kept until all scenes are there."""
+        return self.root / _WORK / f"{self.log_id}.json"
+
+
+def synthesize(
+    out: Path,
+    *,
+    scenes: int,
+    seed: int,
+    town: str = DEFAULT_TOWN,
+    duration_s: float = 20.0,
+    workers: int | None = None,
+    width_px: int = 800,
+    height_px: int = 450,
+    azimuths: int = 1080,
+    ground_truth_images: bool = False,
+) -> None:
+    """Write a nuScenes v1.0 data set of a synthetic town at `out`, with the version folder `v1.0-mini`.
+
+    A scene that a killed run had finished is not made again; the version folder appears when the set is complete. The bytes do
+    not depend on `workers`.
+
+    Args:
+        out: folder of the data set; new, or of an earlier run with the same settings.
+        scenes: how many drives.
+        seed: of traffic, noise and tokens.
+        town: one of `TOWNS`.
+        duration_s: of each drive; keyframes are half a second apart.
+        workers: processes; default one a core.
+        width_px, height_px: of the images.
+        azimuths: lidar firings a turn.
+        ground_truth_images: also write instance masks and depth under `out/synth`.
+
+    Raises:
+        ConfigError: If a setting is out of range, or `out` holds a data set with other settings.
+        DriveVqaError: If a scene failed.
+    """
+    settings = Settings(seed, town, duration_s, width_px, height_px, azimuths, ground_truth_images)
+    _check(settings, scenes)
+    _claim(out, settings, scenes)
+    handles = [SceneHandle(out, index, settings) for index in range(scenes)]
+    if (out / VERSION).is_dir():
+        logger.info("%s is complete", out)
+        return
+    summary = map_logs(make_scene, handles, step="synthesize", workers=workers)
+    if summary.failures:
+        raise DriveVqaError(f"{out}: scene {summary.failures[0].log_id} failed: {summary.failures[0].message}")
+    write_dataset(out, [handle.part for handle in handles], settings.rig(), [build_town(town)], seed)
+
+
+def _check(settings: Settings, scenes: int) -> None:
+    if settings.town not in TOWNS:
+        raise ConfigError(f"town: no town is named {settings.town!r}; use one of {', '.join(TOWNS)}")
+    if scenes < 1 or settings.duration_s < 1.0:
+        raise ConfigError(f"scenes and duration_s: at least one scene of 1 s is needed, got {scenes} of {settings.duration_s} s")
+    if settings.seed < 0:
+        raise ConfigError(f"seed: must be 0 or more, got {settings.seed}")
+    if min(settings.width_px, settings.height_px) < 32 or settings.azimuths < 8:
+        raise ConfigError("width_px, height_px and azimuths: images need 32 pixels a side and sweeps 8 azimuths")
+
+
+def _claim(out: Path, settings: Settings, scenes: int) -> None:
+    """Note the settings in the folder, or compare with those noted there."""
+    path = out / _WORK / _SETTINGS
+    noted = dump({**asdict(settings), "scenes": scenes})
+    if not path.exists():
+        if out.exists() and any(out.iterdir()):
+            raise ConfigError(f"{out}: not empty and not a synthetic data set; choose a new folder")
+        write_bytes(path, noted.encode())
+    elif path.read_text(encoding="utf-8") != noted:
+        raise ConfigError(f"{out}: made with other settings ({path.read_text(encoding='utf-8')}); choose a new folder or delete it")
+
+
+def make_scene(handle: SceneHandle) -> bool:
+    """Write the sensor files and the rows of one scene; False where a run before did."""
+    if handle.part.exists():
+        return False
+    rows = record_scene(handle, Stopwatch())
+    write_bytes(handle.part, dump(rows).encode())
+    return True
+
+
+def record_scene(handle: SceneHandle, watch: Stopwatch) -> Tables:
+    """Simulate and record one scene; returns its rows."""
+    settings = handle.settings
+    scene = simulate_scene(settings.town, handle.index, settings.seed, settings.duration_s)
+    return record(scene, handle, watch)
+
+
+def record(scene: Scene, handle: SceneHandle, watch: Stopwatch) -> Tables:
+    """Write the sensor files of a scene; returns its rows."""
+    settings = handle.settings
+    rows = SceneRows(handle.root, scene, handle.index, settings.seed, settings.rig(), map_origin_m(scene.town))
+    recorder = Recorder(rows, _world(scene), make_light(scene.weather), settings.ground_truth_images, watch)
+    for keyframe, at_s in enumerate(keyframe_times_s(settings.duration_s)):
+        record_keyframe(recorder, keyframe, float(at_s))
+    return rows.finish()
+
+
+_worlds: dict[str, World] = {}
+
+
+def _world(scene: Scene) -> World:
+    """The meshes of the scene's town, kept for the next scene of this process."""
+    if scene.town.name not in _worlds:
+        _worlds.clear()
+        _worlds[scene.town.name] = build_world(scene.town)
+    return _worlds[scene.town.name]
