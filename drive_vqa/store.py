@@ -49,7 +49,9 @@ class Store:
         """
         if root.exists() and not (root.is_dir() and (not any(root.iterdir()) or _looks_like_store(root))):
             raise StoreError(f"{root} exists and is not a drive-vqa store: give --out an empty or new folder")
-        root.mkdir(parents=True, exist_ok=True)
+        (root / "logs").mkdir(
+            parents=True, exist_ok=True
+        )  # at once: a killed first ingest must leave a store, not a riddle
         return cls(root)
 
     @classmethod
@@ -64,6 +66,8 @@ class Store:
                 f"{root} is not a drive-vqa store (no logs table): make one with `drive-vqa ingest SOURCE --out`"
             )
         store = cls(root)
+        if not store.log_ids():
+            raise StoreError(f"{root} holds no log yet: run `drive-vqa ingest` into it again")
         _check_version(store.manifest().get("schema_version", SCHEMA_VERSION), root / MANIFEST)
         return store
 

@@ -129,9 +129,10 @@ def _loop(
         output = visual(inputs.pixel_values.to(device), grid_thw=inputs.grid_thw.to(device))
         cells_high, cells_wide = (int(value) // processor.merge_size for value in inputs.grid_thw[0, 1:])
         targets = torch.stack([cell_targets(marked, cells_high, cells_wide) for _, marked in batch]).to(device)
-        loss = dense_loss(*head(output.pooler_output.float()), targets.flatten(0, 1))
+        presence, predicted = head(output.pooler_output.float())
+        loss = dense_loss(presence, predicted, targets.flatten(0, 1))
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*visual.parameters(), *head.parameters()], config.max_grad_norm)
         optimizer.step()
         scheduler.step()

@@ -1,17 +1,57 @@
 """Muon for matrices, AdamW for everything else, behind one optimizer.
 
-Muon (Jordan et al. 2024) makes a matrix's update orthogonal, which lets a small model with random weights learn in far fewer
-steps. Embeddings, norms and biases stay with AdamW, as its authors advise.
+Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) makes a matrix's update orthogonal, which lets a small model with
+random weights learn in far fewer steps. Embeddings, norms and biases stay with AdamW, as its author advises. PyTorch has a Muon
+too, which multiplies in bfloat16: on a CPU that lacks it, one step takes ten seconds instead of a tenth.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from jaxtyping import Float
 
 MATRIX = 2
+MOMENTUM = 0.95
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the quintic that pushes all singular values towards 1."""
+NEWTON_SCHULZ_STEPS = 5
+
+
+def orthogonal(matrix: Float[torch.Tensor, "rows columns"]) -> Float[torch.Tensor, "rows columns"]:
+    """About the nearest matrix whose singular values are all 1 (they come out between 0.7 and 1.2)."""
+    a, b, c = NEWTON_SCHULZ
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / wide.norm().clamp(min=1e-7)
+    for _ in range(NEWTON_SCHULZ_STEPS):
+        gram = wide @ wide.T
+        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+
+
+class Muon(torch.optim.Optimizer):
+    """Nesterov momentum, made orthogonal, scaled for the matrix's shape."""
+
+    def __init__(self, matrices: Iterable[torch.nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": learning_rate, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One step."""
+        del closure  # the trainers of this project do not use one
+        for group in self.param_groups:
+            for matrix in group["params"]:
+                if matrix.grad is None:
+                    continue
+                state = self.state[matrix]
+                momentum = state.setdefault("momentum", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - MOMENTUM)
+                update = orthogonal(matrix.grad.lerp(momentum, MOMENTUM))
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(update, alpha=-group["lr"] * math.sqrt(max(1.0, matrix.shape[0] / matrix.shape[1])))
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
@@ -38,7 +78,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         rest = [parameter for name, parameter in named if not _is_matrix(name, parameter)]
         self._parts: list[torch.optim.Optimizer] = []
         if matrices:
-            self._parts.append(torch.optim.Muon(matrices, lr=muon_learning_rate, weight_decay=weight_decay))
+            self._parts.append(Muon(matrices, muon_learning_rate, weight_decay))
         if rest:
             self._parts.append(torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay))
         super().__init__([{"params": [parameter for _, parameter in named]}], {})

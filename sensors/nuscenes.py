@@ -4,8 +4,8 @@
     SOURCE/samples/CHANNEL/...   images and point clouds, referenced
 
 A frame is a sample, in order of time. Its ego pose is that of its LIDAR_TOP capture, as in nuscenes-devkit; every sensor row has
-the ego pose of its own capture. The ego frame is the data set's: x forward, y left, z up, origin on the ground below the rear axle.
-Microseconds become nanoseconds, and sizes (width, length, height) become length, width, height.
+the ego pose of its own capture. The ego frame is the data set's: x forward, y left, z up, origin on the ground below the rear
+axle. Microseconds become nanoseconds, and sizes (width, length, height) become length, width, height.
 """
 
 from __future__ import annotations

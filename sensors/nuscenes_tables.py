@@ -145,7 +145,7 @@ FILES: dict[type[Any], str] = {
 }
 """The tables that are read, by record."""
 
-Record = TypeVar("Record", bound=tuple[Any, ...])
+Record = TypeVar("Record", bound=tuple)
 _LEFT_OUT = object()
 
 

@@ -9,10 +9,9 @@ points forward and y left (`ego_SE3_lidar` is a turn by -90° about z). A box's 
 direction is yaw + 90°. The two lidars were labelled separately where they overlap: a box of sensor 1 goes when its sibling is in
 the same frame, and otherwise stays under its sibling's track.
 
-Camera poses are fixed to the lidar pose of the same frame index to millimetres although the time stamps differ by up to 0.1 s,
-and boxes of standing cars fit the images only so. Hence a sensor's `global_SE3_ego` is the ego's pose of its frame, and
-`global_SE3_ego @ ego_SE3_sensor` is exactly the pose that the data set gives. Points of a sweep are in the world frame, not the
-lidar's.
+A camera's pose in the files is that of its own time stamp, up to 0.1 s before the lidar's. Its row has the ego pose interpolated
+to that stamp, and `global_SE3_ego @ ego_SE3_sensor` is exactly the pose of the files; the mounting so found is constant to
+millimetres. Points of a sweep are in the world frame, not the lidar's.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from scipy.spatial import cKDTree
 
 from drive_vqa.boxes import points_in_box
 from drive_vqa.errors import CalibrationError, LogFormatError
-from drive_vqa.geometry import SE3
+from drive_vqa.geometry import SE3, interpolate
 from drive_vqa.schema import pose_to_struct
 from sensors.driving_log import DrivingLog, LogHandle, check_increasing, ego_motion
 from sensors.restricted_pickle import read_frame
@@ -110,7 +109,7 @@ def read_log(handle: LogHandle) -> DrivingLog:
     ]
     sensor_rows = _lidar_rows(handle.root, timestamps_ns, global_SE3_ego)
     for folder in sorted(path for path in (handle.root / "camera").glob("*") if path.is_dir()):
-        sensor_rows += _camera_rows(handle.root, folder, global_SE3_ego)
+        sensor_rows += _camera_rows(handle.root, folder, timestamps_ns, global_SE3_ego)
     sensor_rows.sort(key=lambda row: (row["frame"], row["sensor"]))
     log = {"log_id": handle.log_id, "source_format": FORMAT}
     return DrivingLog.from_rows(log, frames, sensor_rows, _annotation_rows(handle.root, timestamps_ns))
@@ -224,7 +223,9 @@ def _lidar_rows(root: Path, timestamps_ns: np.ndarray, global_SE3_ego: Sequence[
     ]
 
 
-def _camera_rows(root: Path, folder: Path, global_SE3_ego: Sequence[SE3]) -> list[dict[str, Any]]:
+def _camera_rows(
+    root: Path, folder: Path, frame_times_ns: np.ndarray, global_SE3_ego: Sequence[SE3]
+) -> list[dict[str, Any]]:
     """One row for each image that is there."""
     timestamps_ns = _timestamps_ns(folder / "timestamps.json")
     global_SE3_cam = _poses(folder / "poses.json", len(global_SE3_ego))
@@ -234,11 +235,14 @@ def _camera_rows(root: Path, folder: Path, global_SE3_ego: Sequence[SE3]) -> lis
         )
     intrinsics = _intrinsics(folder / "intrinsics.json")
     rows = []
-    for frame, pose in enumerate(global_SE3_ego):
+    for frame in range(len(global_SE3_ego)):
         image = folder / f"{frame:02d}.jpg"
         if not image.is_file():
             continue
         width, height = _image_size(image)
+        pose = _pose_at(
+            int(timestamps_ns[frame]), frame_times_ns, global_SE3_ego, f"{folder / 'timestamps.json'}, frame {frame}"
+        )
         rows.append(
             {
                 "frame": frame,
@@ -255,6 +259,25 @@ def _camera_rows(root: Path, folder: Path, global_SE3_ego: Sequence[SE3]) -> lis
             }
         )
     return rows
+
+
+def _pose_at(time_ns: int, times_ns: np.ndarray, poses: Sequence[SE3], where: str) -> SE3:
+    """The ego pose at a time: interpolated, or continued by up to one frame beyond the first and the last."""
+    if len(poses) == 1:
+        return poses[0]
+    place = int(np.clip(np.searchsorted(times_ns, time_ns, side="right") - 1, 0, len(poses) - 2))
+    start, end = poses[place], poses[place + 1]
+    fraction = (time_ns - int(times_ns[place])) / int(times_ns[place + 1] - times_ns[place])
+    if not -1 <= fraction <= 2:
+        raise LogFormatError(f"{where} is more than a frame outside the drive: copy the sequence again")
+    if fraction < 0:
+        return _mirror(interpolate(start, end, -fraction), start)
+    return _mirror(interpolate(start, end, 2 - fraction), end) if fraction > 1 else interpolate(start, end, fraction)
+
+
+def _mirror(pose: SE3, about: SE3) -> SE3:
+    """As far beyond `about` as `pose` is before it, at the same rates."""
+    return SE3(about.rotation @ pose.rotation.T @ about.rotation, 2 * about.translation_m - pose.translation_m)
 
 
 def _intrinsics(path: Path) -> list[float]:

@@ -1,7 +1,7 @@
 """Question cards: the marked frames that the model saw, the question, truth, what the model said and how it was read.
 
 The worst dangerous mistakes come first: those that put a target far beyond where it is, the nearer the target the worse, and
-those that take a target in the path, or one that comes nearer, for harmless. Then other failures and correct answers of each type.
+those that take a target in the path, or one that comes nearer, for harmless. Then other failures and right answers of each type.
 """
 
 from __future__ import annotations
@@ -130,16 +130,18 @@ def _varied(rows: pd.DataFrame) -> list[int]:
 
 
 def cards(evaluation: Evaluation, count: int) -> list[Card]:
-    """The cards of the gallery."""
-    return [_card(evaluation, row) for row in _records(choose(evaluation.answers, count))]
+    """The cards of the gallery; images of a moment are drawn once, however many cards show it."""
+    rows = _records(choose(evaluation.answers, count))
+    groups = {(row["log_id"], row["group_id"]): row for row in rows}
+    frames = {group: _frames(evaluation, row) for group, row in groups.items()}
+    return [_card(row, *frames[row["log_id"], row["group_id"]]) for row in rows]
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
-def _card(evaluation: Evaluation, row: Mapping[str, Any]) -> Card:
-    frames, missing = _frames(evaluation, row)
+def _card(row: Mapping[str, Any], frames: tuple[Frame, ...], missing: str) -> Card:
     return Card(
         qa_id=row["qa_id"],
         family=row["family"],

@@ -26,9 +26,9 @@ from drive_vqa.errors import StoreError
 from drive_vqa.schema import QUESTIONS, SCORES, TRUTH
 from drive_vqa.store import Store, read_table
 
-QUESTION_COLUMNS = "qa_id group_id log_id frame family type answer_type marks question options answer truth horizon_s split slices".split()
-QUANTITIES = {"distance_m": "distance", "bearing_deg": "bearing", "speed_mps": "speed"}
-"""Typed answers that are measured, and what a reader calls them."""
+QUESTION_COLUMNS = (
+    "qa_id", "group_id", "log_id", "frame", "family", "type", "question", "options", "answer", "truth", "horizon_s", "slices"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,24 +161,26 @@ def _questions(store: Store, wanted: pa.ChunkedArray) -> pd.DataFrame:
         if table.num_rows:
             parts.append(_flat_questions(table))
     if not parts:
-        parts = [_flat_questions(QUESTIONS.empty_table().select(QUESTION_COLUMNS))]
+        parts = [_flat_questions(QUESTIONS.empty_table().select(list(QUESTION_COLUMNS)))]
     return pd.concat(parts, ignore_index=True)
 
 
 def _flat_questions(table: pa.Table) -> pd.DataFrame:
-    plain = table.drop_columns(["truth", "slices"]).to_pandas()
+    plain: pd.DataFrame = table.drop_columns(["truth", "slices"]).to_pandas()
     slices = [field.name for field in table.schema.field("slices").type]
-    return plain.assign(
+    flat: pd.DataFrame = plain.assign(
         **_struct_columns(table, "truth", "truth_", TRUTH.names), **_struct_columns(table, "slices", "slice_", slices)
     )
+    return flat
 
 
 def _answers(scores: pa.Table, questions: pd.DataFrame) -> pd.DataFrame:
     parsed = _struct_columns(scores, "parsed", "parsed_", TRUTH.names)
     frame = scores.drop_columns(["parsed"]).to_pandas().assign(**parsed)
     first = frame.sort_values("sample", kind="stable").drop_duplicates(["model", "qa_id"])
-    joined = first.merge(questions, on="qa_id", how="inner", validate="many_to_one")
-    return joined.sort_values(["model", "log_id", "frame", "group_id", "qa_id"], ignore_index=True)
+    joined: pd.DataFrame = first.merge(questions, on="qa_id", how="inner", validate="many_to_one")
+    ordered: pd.DataFrame = joined.sort_values(["model", "log_id", "frame", "group_id", "qa_id"], ignore_index=True)
+    return ordered
 
 
 def _struct_columns(table: pa.Table, column: str, prefix: str, names: list[str]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ DIMENSIONS = {
     "safety by class": "Distance mistakes by kind of object",
     "safety by range": "Distance mistakes by true distance (m)",
 }
+YES_NO = {"true": "Yes", "false": "No"}
 UNITS = {"_m": " m", "_deg": "°", "_mps": " m/s", "_s": " s"}
 
 
@@ -254,10 +255,13 @@ def _slice_table(title: str, values: Mapping[str, Mapping[str, str]], metrics: M
 
 
 def value_title(value: str) -> str:
-    """A slug back in words: `under_0_95` is "< 0.95", `0_95-1_5` is "0.95-1.5"."""
-    text = re.sub(r"(?<=\d)_(?=\d)", ".", value)
+    """A slug back in words: `under_0_95` is "< 0.95", `0_95-1_5` is "0.95–1.5", `10_20` is "10–20", `80_up` is "80 and more"."""
+    if value in YES_NO:
+        return YES_NO[value]
+    text = re.sub(r"^(\d+)_(\d+)$", r"\1–\2", re.sub(r"^(\d+)_up$", r"\1 and more", value))
+    text = re.sub(r"(?<=\d)_(?=\d)", ".", text).replace("-", "–")
     text = re.sub(r"^under_(?=\d)", "< ", re.sub(r"^over_(?=\d)", "> ", text))
-    return {"true": "Yes", "false": "No"}.get(text, _plain(text))
+    return text if text[:1].isdigit() or text[:1] in "<>" else _plain(text)
 
 
 def _rate_order(rate: str) -> tuple[int, str]:

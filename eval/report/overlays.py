@@ -1,7 +1,7 @@
 """Boxes on images: all cameras of one moment with the tracks drawn on them, and the same tracks from above.
 
-If boxes lie on the cars in every camera, then calibration, poses, time stamps and tracks agree. A corner goes from the ego frame of the
-track's time to the image as
+If boxes lie on the cars in every camera, then calibration, poses, time stamps and tracks agree. A corner goes from the ego frame
+of the track's time to the image as
 
     u ~ K · cam_SE3_ego(capture) · ego(capture)_SE3_global · global_SE3_ego(track) · corner
 
@@ -40,6 +40,8 @@ LEAST_VISIBLE = 0.15
 FARTHEST_M = 75.0
 LABELLED_M = 25.0
 VIEW_M = 55.0
+AHEAD_DEG = 75.0
+"""A camera whose axis is turned less than this looks ahead."""
 
 KIND_RGB = {"vehicle": (64, 196, 255), "vulnerable": (255, 176, 32), "static": (120, 230, 150)}
 KIND_SERIES = {"vehicle": "series-0", "vulnerable": "series-1", "static": "series-2"}
@@ -91,16 +93,15 @@ def best_moments(store: Store, candidates: Sequence[tuple[str, int]], count: int
         candidates: (log, frame) pairs that questions ask about.
         count: how many to choose.
     """
-    ranked: list[tuple[int, int, int, str, int]] = []
+    ranked: list[tuple[int, tuple[int, int], str, int]] = []
     for log_id in sorted({log_id for log_id, _ in candidates}):
         frames = sorted({frame for candidate, frame in candidates if candidate == log_id})
         richness = _richness(store, log_id)
         chosen = _spread(sorted(frames, key=lambda frame: richness.get(frame, (0, 0)))[-max(count * 3, 1) :], count)
-        ranked += [
-            (place, *(-part for part in richness.get(frame, (0, 0))), log_id, frame)
-            for place, frame in enumerate(chosen)
-        ]
-    return [(log_id, frame) for *_, log_id, frame in sorted(ranked)[:count]]
+        for place, frame in enumerate(chosen):
+            cameras, boxes = richness.get(frame, (0, 0))
+            ranked.append((place, (-cameras, -boxes), log_id, frame))
+    return [(log_id, frame) for _, _, log_id, frame in sorted(ranked)[:count]]
 
 
 def _spread(frames: list[int], count: int) -> list[int]:
@@ -131,9 +132,10 @@ def _rows(store: Store, table: str, log_id: str, frame: int) -> list[dict[str, A
 
 
 def _panel_order(captures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The three most forward cameras from left to right, then the others from left to right round the back."""
-    by_front = sorted(captures, key=lambda row: (abs(_axis_bearing_deg(row)), row["sensor"]))
-    front, back = by_front[:3], by_front[3:]
+    """Cameras that look ahead from left to right, then the others from left round the back to right."""
+    by_name = sorted(captures, key=lambda row: str(row["sensor"]))
+    front = [row for row in by_name if abs(_axis_bearing_deg(row)) < AHEAD_DEG]
+    back = [row for row in by_name if abs(_axis_bearing_deg(row)) >= AHEAD_DEG]
     front.sort(key=_axis_bearing_deg, reverse=True)
     back.sort(key=lambda row: _axis_bearing_deg(row) % 360.0)
     return front + back
@@ -207,7 +209,7 @@ def project_box(track: Mapping[str, Any], capture: Mapping[str, Any], global_SE3
     size = np.array([[track["length_m"], track["width_m"], track["height_m"]]])
     corners = box_corners(centre, size, np.array([track["yaw_rad"]]))[0]
     global_SE3_cam = pose_from_struct(capture["global_SE3_ego"]) @ pose_from_struct(capture["ego_SE3_sensor"])
-    return global_SE3_cam.inverse() @ (global_SE3_ego @ corners)
+    return np.asarray(global_SE3_cam.inverse() @ (global_SE3_ego @ corners))
 
 
 def _draw_wireframe(
@@ -237,7 +239,7 @@ def _in_front(segment: Float[np.ndarray, "2 3"]) -> Float[np.ndarray, "2 3"] | N
     if (depth > NEAR_M).all():
         return segment
     cut = segment[0] + (NEAR_M - depth[0]) / (depth[1] - depth[0]) * (segment[1] - segment[0])
-    return np.stack([segment[int(depth[1] > depth[0])], cut])
+    return np.asarray(np.stack([segment[int(depth[1] > depth[0])], cut]))
 
 
 def _to_pixels(

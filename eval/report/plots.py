@@ -1,6 +1,6 @@
 """Plots as inline SVG: they follow the page's colours (also in the dark), its font, and stay sharp on a phone.
 
-Every figure is drawn about as wide as a phone, so that its letters keep their size there; a desktop shows several beside each other.
+Every figure is drawn about as wide as a phone, so that its letters keep their size there; a desktop shows several in a row.
 Text from data is never read as mathematics, and ids are salted with the plot's name, so that figures on one page cannot mix.
 """
 
@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from eval.report.numbers import Row, baseline_names, baseline_title
+from eval.report.numbers import Cell, Row, baseline_names, baseline_title
 
 INCH_PX = 72
 WIDTH_PX = 380
@@ -110,12 +110,12 @@ def intervals_plot(rows: Sequence[Row], columns: Sequence[str]) -> Markup:
         return to_svg(drawing, "Each headline metric with its interval, the model beside the baselines")
 
 
-def _dots(axes: Axes, cells: Sequence, y: Float[np.ndarray, "n"], index: int, label: str) -> None:
+def _dots(axes: Axes, cells: Sequence[Cell], y: Float[np.ndarray, "n"], index: int, label: str) -> None:
     color = PALETTE[SERIES[index % len(SERIES)]]
-    style = {"color": color, "linewidth": 2.4 if index == 0 else 1.4, "solid_capstyle": "round"}
+    width = 2.4 if index == 0 else 1.4
     for cell, height in zip(cells, y, strict=True):
         if cell.low is not None and cell.high is not None:
-            axes.plot([100 * cell.low, 100 * cell.high], [height, height], **style)
+            axes.plot([100 * cell.low, 100 * cell.high], [height, height], color=color, linewidth=width)
     values = [np.nan if cell.share is None else 100 * cell.share for cell in cells]
     size = 7.5 if index == 0 else 5.5
     axes.plot(values, y, MARKERS[index % len(MARKERS)], color=color, markersize=size, label=label, clip_on=False)
@@ -247,7 +247,7 @@ def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
 
 def _ego_xy_m(distance_m: pd.Series, bearing_deg: pd.Series) -> Float[np.ndarray, "n 2"]:
     angle = np.radians(bearing_deg.to_numpy())
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance_m.to_numpy()[:, None]
+    return np.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance_m.to_numpy()[:, None])
 
 
 def series_titles(metrics: Sequence[str], model: str) -> list[str]:

@@ -17,6 +17,7 @@ _GROUND_FLOOR_M = 4.0
 _DEPTH_M = (9.0, 13.0)
 _FRONT_M = (11.0, 24.0)
 _SETBACK_M = (0.9, 2.6)
+_CORNER_GAP_M = 2.5
 Rectangle = tuple[float, float, float, float]
 
 
@@ -81,9 +82,9 @@ def _outer_houses(grid: StreetGrid, rng: np.random.Generator) -> Iterator[Rectan
     for begin, end in _fronts(u0 - far, u1 + far, rng):
         depth = rng.uniform(*_DEPTH_M)
         yield begin, v1 + near, end, v1 + near + depth
-    for begin, end in _fronts(v0 - near, v1 + near, rng):
+    for begin, end in _fronts(v0 - near + _CORNER_GAP_M, v1 + near - _CORNER_GAP_M, rng):
         depth = rng.uniform(*_DEPTH_M)
         yield u0 - near - depth, begin, u0 - near, end
-    for begin, end in _fronts(v0 - near, v1 + near, rng):
+    for begin, end in _fronts(v0 - near + _CORNER_GAP_M, v1 + near - _CORNER_GAP_M, rng):
         depth = rng.uniform(*_DEPTH_M)
         yield u1 + near, begin, u1 + near + depth, end

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8, UInt16
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from drive_vqa.geometry import SE3
 from sensors.synth.posed import Posed
 from sensors.synth.rig import Camera
 from sensors.synth.shading import shade, spread_half_grid, sun_reaches
-from sensors.synth.sky import Light
-from sensors.synth.surfaces import Surfaces, gather
-from sensors.synth.trace import Hits, View, make_view, trace
+from sensors.synth.sky import Light, column
+from sensors.synth.surfaces import gather
+from sensors.synth.trace import TOWN, Hits, View, make_view, trace
 from sensors.synth.world import World
 
 _SUBPIXELS = np.array([[-0.25, -0.375], [0.375, -0.125], [-0.125, 0.375]], dtype=np.float32)
 _TONE_STEPS = 4096
+_BAND = 48_000
 _TONE_MAX = 8.0
 
 
@@ -89,12 +91,10 @@ def render(
     uv = camera.pixel_centres()
     hits = trace(world, view, uv)
     watch.lap("cast")
-    surfaces = gather(world, view, hits, light)
-    shadow = _shadow_grid(world, view, surfaces, light, posed)
-    watch.lap("shade")
-    rgb = shade(world, view, hits, surfaces, light, _sunlit(shadow, uv[surfaces.row]), global_SE3_ego)
-    _smooth_edges(rgb, world, view, hits, uv, light, shadow, global_SE3_ego)
-    image = develop(rgb.reshape(camera.height_px, camera.width_px, 3), light, seed)
+    frame = _Frame(world, view, light, global_SE3_ego, _shadow_grid(world, view, hits, light, posed))
+    rgb = _colours(frame, hits, uv)
+    _smooth_edges(rgb, frame, hits, uv)
+    image = develop(rgb.reshape(3, camera.height_px, camera.width_px), light, seed)
     watch.lap("shade")
     owner = hits.owner.reshape(camera.height_px, camera.width_px)
     label = np.array([0, 0, *(one.index + 1 for one in view.posed)], dtype=np.uint16)
@@ -103,48 +103,64 @@ def render(
     return shot
 
 
-def _shadow_grid(
-    world: World, view: View, surfaces: Surfaces, light: Light, posed: list[Posed]
-) -> Float32[np.ndarray, "h w"] | None:
+@dataclass(frozen=True)
+class _Frame:
+    """What the shading of one picture needs besides the hits."""
+
+    world: World
+    view: View
+    light: Light
+    global_SE3_ego: SE3
+    shadow: Float32[np.ndarray, "h w"] | None
+
+
+def _colours(frame: _Frame, hits: Hits, uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "3 n"]:
+    """Linear colours of all image points, a band at a time so that the arrays stay in the processor's cache."""
+    count = len(uv_px)
+    out = np.empty((3, count), dtype=np.float32)
+    for start in range(0, count, _BAND):
+        band = slice(start, min(start + _BAND, count))
+        surfaces = gather(frame.world, frame.view, hits, frame.light, band)
+        sunlit = np.ones(len(surfaces.row), dtype=np.float32)
+        if frame.shadow is not None:
+            sunlit = spread_half_grid(frame.shadow, uv_px[surfaces.row])
+        shade(frame.world, frame.view, hits, surfaces, frame.light, sunlit, frame.global_SE3_ego, out, band)
+    return out
+
+
+def _shadow_grid(world: World, view: View, hits: Hits, light: Light, posed: list[Posed]) -> Float32[np.ndarray, "h w"] | None:
     """Share of the sun at every second pixel of every second row, a little blurred; None where nothing casts shadows."""
     if not light.shadows:
         return None
     width, height = view.camera.width_px, view.camera.height_px
-    row, column = surfaces.row // width, surfaces.row % width
-    chosen = np.flatnonzero((row % 2 == 0) & (column % 2 == 0))
+    places = (np.arange(0, height, 2)[:, None] * width + np.arange(0, width, 2)[None]).ravel()
+    chosen = np.flatnonzero(hits.owner[places] == TOWN)
+    index = places[chosen]
     reach = [one for one in posed if np.linalg.norm(one.global_SE3_actor.translation_m - view.global_SE3_cam.translation_m) < 60.0]
-    lit = sun_reaches(world, view, surfaces.xyz_m[chosen], surfaces.normal[chosen], light, reach)
-    grid = np.ones(((height + 1) // 2, (width + 1) // 2), dtype=np.float32)
-    grid[row[chosen] // 2, column[chosen] // 2] = lit
-    return grid
+    xyz = np.take(hits.direction, index, axis=1) * hits.depth_m[index] + column(view.global_SE3_cam.translation_m)
+    lit = np.ones(len(places), dtype=np.float32)
+    lit[chosen] = sun_reaches(world, view, xyz, np.take(hits.normal, index, axis=1), light, reach)
+    grid = lit.reshape((height + 1) // 2, (width + 1) // 2)
+    return uniform_filter(grid, 3)
 
 
-def _sunlit(shadow: Float32[np.ndarray, "h w"] | None, uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n"]:
-    return np.ones(len(uv_px), dtype=np.float32) if shadow is None else spread_half_grid(shadow, uv_px)
-
-
-def _smooth_edges(
-    rgb: Float32[np.ndarray, "n 3"], world: World, view: View, hits: Hits, uv_px: Float32[np.ndarray, "n 2"], light: Light,
-    shadow: Float32[np.ndarray, "h w"] | None, global_SE3_ego: SE3,
-) -> None:
+def _smooth_edges(rgb: Float32[np.ndarray, "3 n"], frame: _Frame, hits: Hits, uv_px: Float32[np.ndarray, "n 2"]) -> None:
     """Average pixels at edges with three more samples each."""
-    edge = np.flatnonzero(_edges(rgb, hits, view.camera, light).ravel())
+    edge = np.flatnonzero(_edges(rgb, hits, frame.view.camera, frame.light).ravel())
     if not len(edge):
         return
     more_uv = (uv_px[edge][:, None] + _SUBPIXELS[None]).reshape(-1, 2)
-    more = trace(world, view, more_uv)
-    surfaces = gather(world, view, more, light)
-    colours = shade(world, view, more, surfaces, light, _sunlit(shadow, more_uv[surfaces.row]), global_SE3_ego)
-    limit = np.float32(2.0 / light.exposure)
-    samples = np.minimum(colours.reshape(-1, len(_SUBPIXELS), 3), limit).sum(axis=1)
-    rgb[edge] = (np.minimum(rgb[edge], limit) + samples) / np.float32(1 + len(_SUBPIXELS))
+    more = _colours(frame, trace(frame.world, frame.view, more_uv), more_uv)
+    limit = np.float32(2.0 / frame.light.exposure)
+    samples = np.minimum(more, limit).reshape(3, -1, len(_SUBPIXELS)).sum(axis=2)
+    rgb[:, edge] = (np.minimum(rgb[:, edge], limit) + samples) / np.float32(1 + len(_SUBPIXELS))
 
 
-def _edges(rgb: Float32[np.ndarray, "n 3"], hits: Hits, camera: Camera, light: Light) -> Bool[np.ndarray, "h w"]:
+def _edges(rgb: Float32[np.ndarray, "3 n"], hits: Hits, camera: Camera, light: Light) -> Bool[np.ndarray, "h w"]:
     """Pixels whose right or lower neighbour belongs to something else, is much deeper, or is much brighter."""
     shape = (camera.height_px, camera.width_px)
     owner, inverse = hits.owner.reshape(shape), 1.0 / np.maximum(hits.depth_m.reshape(shape), np.float32(0.1))
-    tone = np.sqrt(np.clip(rgb[:, 1].reshape(shape) * np.float32(light.exposure), 0.0, 1.0))
+    tone = np.sqrt(np.clip(rgb[1].reshape(shape) * np.float32(light.exposure), 0.0, 1.0))
     edge = np.zeros(shape, dtype=bool)
     for near, far in (((slice(None), slice(1, None)), (slice(None), slice(None, -1))), ((slice(1, None),), (slice(None, -1),))):
         differs = owner[near] != owner[far]
@@ -155,7 +171,7 @@ def _edges(rgb: Float32[np.ndarray, "n 3"], hits: Hits, camera: Camera, light: L
     return edge
 
 
-def develop(rgb: Float32[np.ndarray, "h w 3"], light: Light, seed: tuple[int, ...]) -> UInt8[np.ndarray, "h w 3"]:
+def develop(rgb: Float32[np.ndarray, "3 h w"], light: Light, seed: tuple[int, ...]) -> UInt8[np.ndarray, "h w 3"]:
     """Glow around lamps, exposure, a filmic curve, and a little sensor noise in the dark.
 
     Curve: K. Narkowicz, "ACES Filmic Tone Mapping Curve", 2015.
@@ -163,13 +179,14 @@ def develop(rgb: Float32[np.ndarray, "h w 3"], light: Light, seed: tuple[int, ..
     if light.lamps_on:
         rgb = rgb + _bloom(rgb, light)
     if light.exposure > 2:
-        shape = rgb.shape[:2]
-        dark = np.random.default_rng(seed).standard_normal((shape[0] * shape[1] + 1), dtype=np.float32)[:-1]
-        rgb = rgb + np.float32(0.0035) * dark.reshape(*shape, 1)
-    step = np.clip(rgb * np.float32(light.exposure * (_TONE_STEPS - 1) / _TONE_MAX * 1.0), 0, _TONE_STEPS - 1)
-    return _tone_table()[np.sqrt(step * np.float32(_TONE_STEPS - 1)).astype(np.int32)]
+        dark = np.random.default_rng(seed).standard_normal(rgb.shape[1:], dtype=np.float32)
+        rgb = rgb + np.float32(0.0035) * dark
+    share = np.clip(rgb * np.float32(light.exposure / _TONE_MAX), 0.0, 1.0)
+    index = (np.sqrt(share) * np.float32(_TONE_STEPS - 1)).astype(np.int32)
+    return np.ascontiguousarray(np.take(_tone_table(), index).transpose(1, 2, 0))
 
 
+@lru_cache(maxsize=1)
 def _tone_table() -> UInt8[np.ndarray, "4096"]:
     """Tone curve and display gamma over the square root of light."""
     light = (np.arange(_TONE_STEPS) / (_TONE_STEPS - 1)) ** 2 * _TONE_MAX * 0.72
@@ -177,15 +194,15 @@ def _tone_table() -> UInt8[np.ndarray, "4096"]:
     return (255.0 * np.clip(curve, 0.0, 1.0) ** (1 / 2.2) + 0.5).astype(np.uint8)
 
 
-def _bloom(rgb: Float32[np.ndarray, "h w 3"], light: Light) -> Float32[np.ndarray, "h w 3"]:
+def _bloom(rgb: Float32[np.ndarray, "3 h w"], light: Light) -> Float32[np.ndarray, "3 h w"]:
     """Light that bright lamps scatter over their surroundings, blurred at a quarter of the size."""
-    height, width = rgb.shape[0] // 4 * 4, rgb.shape[1] // 4 * 4
-    over = np.clip(rgb[:height, :width] - np.float32(1.1 / light.exposure), 0.0, 3.0)
-    small = over.reshape(height // 4, 4, width // 4, 4, 3).mean(axis=(1, 3))
-    wide = sum(gaussian_filter(small, (sigma, sigma, 0)) * np.float32(weight) for sigma, weight in ((0.8, 0.5), (2.5, 0.5), (7.0, 0.5)))
-    grown = np.repeat(np.repeat(wide, 4, axis=0), 4, axis=1)
+    height, width = rgb.shape[1] // 4 * 4, rgb.shape[2] // 4 * 4
+    over = np.clip(rgb[:, :height, :width] - np.float32(1.1 / light.exposure), 0.0, 3.0)
+    small = over.reshape(3, height // 4, 4, width // 4, 4).sum(axis=(2, 4)) * np.float32(1.0 / 16.0)
+    wide = sum(gaussian_filter(small, (0, sigma, sigma)) for sigma in (0.8, 2.5, 7.0)) * np.float32(0.5)
     out = np.zeros_like(rgb)
-    out[:height, :width] = gaussian_filter(grown, (1.5, 1.5, 0))
+    grown = np.repeat(np.repeat(wide, 4, axis=1), 4, axis=2)
+    out[:, :height, :width] = uniform_filter(uniform_filter(grown, (0, 4, 4)), (0, 3, 3))
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf, sqrt
+from typing import no_type_check
 
 import numpy as np
 
@@ -15,6 +16,17 @@ _MOBIL_SAFE_MPS2 = -2.2
 _CLEAR_GAP_M = 3.0
 
 
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Gaps around the place a lane change would lead to, inf where there is nobody."""
+
+    gap_ahead_m: float
+    speed_ahead_mps: float
+    gap_behind_m: float
+    speed_behind_mps: float
+
+
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 @dataclass(frozen=True)
 class Driver:
     """The temper of one driver (parameters of the Intelligent Driver Model)."""
@@ -28,6 +40,50 @@ class Driver:
     top_speed_mps: float
     restless_per_s: float
     """Rate of lane changes without a reason that others could see."""
+
+    def idm_mps2(self, speed_mps: float, wish_mps: float, gap_m: float, leader_mps: float) -> float:
+        """Acceleration behind a leader at `gap_m` (bumper to bumper); `gap_m` = inf on a free road.
+
+        Treiber, Hennecke, Helbing, "Congested traffic states in empirical observations and microscopic simulations",
+        Phys. Rev. E 62 (2000), eq. 3-4; above the wished speed the driver relaxes to it instead (their free term would
+        brake as hard as it likes).
+        """
+        if speed_mps > wish_mps:
+            free = max(-3.5, (wish_mps - speed_mps) / _SPEED_RELAX_S)
+        else:
+            free = self.accel_mps2 * (1 - (speed_mps / max(wish_mps, 0.1)) ** 4)
+        if gap_m == inf:
+            return free
+        closing = speed_mps * (speed_mps - leader_mps) / (2 * sqrt(self.accel_mps2 * self.brake_mps2))
+        desired = self.jam_gap_m + max(0.0, speed_mps * self.headway_s + closing)
+        push = self.accel_mps2 * (desired / max(gap_m, 0.1)) ** 2
+        accel = min(free, -push) if free < 0 else free - push
+        return max(accel, -HARDEST_BRAKE_MPS2)
+
+    @staticmethod
+    def bend_speed(limit_mps: float, distance_m: float) -> float:
+        """Speed now that still allows a gentle slow-down to `limit_mps` in `distance_m`."""
+        return sqrt(limit_mps**2 + 2 * _BEND_BRAKE_MPS2 * max(0.0, distance_m))
+
+    def lane_change_pays(
+        self, speed_mps: float, wish_mps: float, accel_now_mps2: float, there: Neighbourhood, eager: bool
+    ) -> bool:
+        """MOBIL: safe for the one who will follow, and a gain for oneself (not asked of the eager).
+
+        Kesting, Treiber, Helbing, "General lane-changing model MOBIL", TRR 1999 (2007), eq. 2-3 with politeness 0; the
+        follower is taken to drive like oneself.
+        """
+        if min(there.gap_ahead_m, there.gap_behind_m) < _CLEAR_GAP_M:
+            return False
+        follower = self.idm_mps2(
+            there.speed_behind_mps, max(wish_mps, there.speed_behind_mps), there.gap_behind_m, speed_mps
+        )
+        own = self.idm_mps2(speed_mps, wish_mps, there.gap_ahead_m, there.speed_ahead_mps)
+        if there.gap_behind_m < inf and follower < _MOBIL_SAFE_MPS2:
+            return False
+        if own < _MOBIL_SAFE_MPS2:
+            return False
+        return eager or own - accel_now_mps2 > _MOBIL_GAIN_MPS2
 
 
 def draw_driver(model: str, rng: np.random.Generator) -> Driver:
@@ -47,62 +103,6 @@ def draw_driver(model: str, rng: np.random.Generator) -> Driver:
     )
 
 
-def idm_accel(driver: Driver, speed_mps: float, wish_mps: float, gap_m: float, leader_mps: float) -> float:
-    """Acceleration behind a leader at `gap_m` (bumper to bumper); `gap_m` = inf on a free road.
-
-    Treiber, Hennecke, Helbing, "Congested traffic states in empirical observations and microscopic simulations",
-    Phys. Rev. E 62 (2000), eq. 3-4; above the wished speed the driver relaxes to it instead (their free term would
-    brake as hard as it likes).
-    """
-    if speed_mps > wish_mps:
-        free = max(-3.5, (wish_mps - speed_mps) / _SPEED_RELAX_S)
-    else:
-        free = driver.accel_mps2 * (1 - (speed_mps / max(wish_mps, 0.1)) ** 4)
-    if gap_m == inf:
-        return free
-    closing = speed_mps * (speed_mps - leader_mps) / (2 * sqrt(driver.accel_mps2 * driver.brake_mps2))
-    desired = driver.jam_gap_m + max(0.0, speed_mps * driver.headway_s + closing)
-    push = driver.accel_mps2 * (desired / max(gap_m, 0.1)) ** 2
-    accel = min(free, -push) if free < 0 else free - push
-    return max(accel, -HARDEST_BRAKE_MPS2)
-
-
-def bend_speed(limit_mps: float, distance_m: float) -> float:
-    """Speed now that still allows a gentle slow-down to `limit_mps` in `distance_m`."""
-    return sqrt(limit_mps**2 + 2 * _BEND_BRAKE_MPS2 * max(0.0, distance_m))
-
-
 def stopping_distance_m(speed_mps: float, brake_mps2: float) -> float:
     """Way to a standstill at constant deceleration after 0.3 s of reaction."""
     return 0.3 * speed_mps + speed_mps**2 / (2 * brake_mps2)
-
-
-@dataclass(frozen=True)
-class Neighbourhood:
-    """Gaps around the place a lane change would lead to, inf where there is nobody."""
-
-    gap_ahead_m: float
-    speed_ahead_mps: float
-    gap_behind_m: float
-    speed_behind_mps: float
-
-
-def lane_change_pays(
-    driver: Driver, speed_mps: float, wish_mps: float, accel_now_mps2: float, there: Neighbourhood, eager: bool
-) -> bool:
-    """MOBIL: safe for the one who will follow, and a gain for oneself (not asked of the eager).
-
-    Kesting, Treiber, Helbing, "General lane-changing model MOBIL", TRR 1999 (2007), eq. 2-3 with politeness 0; the
-    follower is taken to drive like oneself.
-    """
-    if min(there.gap_ahead_m, there.gap_behind_m) < _CLEAR_GAP_M:
-        return False
-    follower = idm_accel(
-        driver, there.speed_behind_mps, max(wish_mps, there.speed_behind_mps), there.gap_behind_m, speed_mps
-    )
-    own = idm_accel(driver, speed_mps, wish_mps, there.gap_ahead_m, there.speed_ahead_mps)
-    if there.gap_behind_m < inf and follower < _MOBIL_SAFE_MPS2:
-        return False
-    if own < _MOBIL_SAFE_MPS2:
-        return False
-    return eager or own - accel_now_mps2 > _MOBIL_GAIN_MPS2

@@ -7,6 +7,7 @@ reservation is asked for in time to stop without it, and given back when the rea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 
@@ -22,6 +23,7 @@ _ASK_AHEAD_S = {"straight": 4.5, "right": 3.5, "left": 2.6}
 _ASK_AHEAD_M = 8.0
 
 
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 @dataclass(frozen=True)
 class Signal:
     """Two-phase traffic light: the east-west legs are green first, then the north-south ones."""
@@ -60,6 +62,7 @@ class CrosswalkState:
     """Crosswalks (node, leg) where someone stands at the kerb."""
 
 
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 class Junctions:
     """Signals and reservations of a whole town."""
 

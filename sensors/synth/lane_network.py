@@ -39,11 +39,8 @@ class LanePath:
     segment_id: int
     across_m: float
     """Offset of a street lane from the centre line of its segment (negative: driving towards +along)."""
-
-    @property
-    def length_m(self) -> float:
-        """Arc length of the centre line."""
-        return float(self.s_m[-1])
+    length_m: float
+    """Arc length of the centre line."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +172,7 @@ def _path(
     curvature = float(np.max(turn / arc))
     speed = min(limit_mps, float(np.sqrt(COMFORT_LATERAL_MPS2 / max(curvature, 1e-6))))
     s = np.concatenate([[0.0], np.cumsum(arc)])
-    return LanePath(lane_id, s, xy, heading, speed, *role, segment.segment_id, across_m)
+    return LanePath(lane_id, s, xy, heading, speed, *role, segment.segment_id, across_m, float(s[-1]))
 
 
 def _add_connectors(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
+from typing import no_type_check
 
 import numpy as np
 
-from sensors.synth.driver import Neighbourhood, bend_speed, idm_accel, lane_change_pays
+from sensors.synth.driver import Neighbourhood
 from sensors.synth.junctions import Junctions
 from sensors.synth.lane_network import LaneNetwork
 from sensors.synth.vehicle import Drift, Occupancy, Occupant, OldLane, Vehicle
@@ -23,6 +24,7 @@ _STOP_LINE_SHARE = 0.65
 """Share of the jam gap by which the bumper may come nearer to a stop line than to a leader."""
 
 
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 class Manoeuvres:
     """Decisions of drivers in one town, given everyone's places."""
 
@@ -57,7 +59,7 @@ class Manoeuvres:
         for lane in vehicle.route:
             if distance > _LOOK_AHEAD_M:
                 break
-            wish = min(wish, bend_speed(paths[lane].speed_mps * driver.speed_share, distance))
+            wish = min(wish, driver.bend_speed(paths[lane].speed_mps * driver.speed_share, distance))
             distance += paths[lane].length_m
         return wish
 
@@ -71,7 +73,7 @@ class Manoeuvres:
         ]
         if vehicle.old_lane:
             hindrances.append(self._old_leader(vehicle, occupancy))
-        accel = min(idm_accel(vehicle.driver, vehicle.speed_mps, wish, gap, speed) for gap, speed in hindrances)
+        accel = min(vehicle.driver.idm_mps2(vehicle.speed_mps, wish, gap, speed) for gap, speed in hindrances)
         if time_s < vehicle.braking_until_s:
             accel = min(accel, -vehicle.braking_mps2 if vehicle.speed_mps > 0.2 else 0.0)
         return accel
@@ -94,7 +96,7 @@ class Manoeuvres:
         number = vehicle.number
         yield from self._on_sibling(vehicle, vehicle.lane, -vehicle.front_s_m, occupancy)
         for occupant in occupancy.ahead(vehicle.lane, vehicle.s_m, number):
-            if _overlap(vehicle, vehicle.offset_m, occupant):
+            if self._overlap(vehicle, vehicle.offset_m, occupant):
                 yield occupant.tail_s_m - vehicle.front_s_m, occupant
                 return
         distance = self._network.paths[vehicle.lane].length_m - vehicle.front_s_m
@@ -102,7 +104,7 @@ class Manoeuvres:
             if distance > _LOOK_AHEAD_M:
                 return
             for occupant in occupancy.lane(lane):
-                if occupant.vehicle.number != number and _overlap(vehicle, vehicle.offset_m, occupant):
+                if occupant.vehicle.number != number and self._overlap(vehicle, vehicle.offset_m, occupant):
                     yield distance + occupant.tail_s_m, occupant
                     return
             yield from self._on_sibling(vehicle, lane, distance, occupancy)
@@ -176,7 +178,7 @@ class Manoeuvres:
         scaled = vehicle.s_m * self._network.paths[target].length_m / path.length_m
         there = self._neighbourhood(vehicle, target, scaled, occupancy)
         wish = self.wish_mps(vehicle)
-        if not lane_change_pays(vehicle.driver, vehicle.speed_mps, wish, vehicle.accel_mps2, there, eager):
+        if not vehicle.driver.lane_change_pays(vehicle.speed_mps, wish, vehicle.accel_mps2, there, eager):
             return False
         self._change(vehicle, target, length)
         return True
@@ -233,11 +235,11 @@ class Manoeuvres:
             vehicle.drift = Drift(vehicle.s_m, max(14.0, 2.6 * vehicle.speed_mps), vehicle.offset_m, 0.0)
             vehicle.passing = None
 
-
-def _overlap(vehicle: Vehicle, offset_m: float, occupant: Occupant) -> bool:
-    """Whether two vehicles in a lane would touch if one drove through: with present offsets and with those they go for."""
-    other = occupant.vehicle
-    needed = (vehicle.body.width_m + other.body.width_m) / 2 + _SIDE_CLEARANCE_M
-    other_goal = occupant.offset_m + (other.drift.to_m - other.offset_m if other.drift else 0.0)
-    goal = vehicle.drift.to_m if vehicle.drift else offset_m
-    return any(abs(a - b) < needed for a in (offset_m, goal) for b in (occupant.offset_m, other_goal))
+    @staticmethod
+    def _overlap(vehicle: Vehicle, offset_m: float, occupant: Occupant) -> bool:
+        """Whether two vehicles in a lane would touch if one drove through: with present offsets and with those they go for."""
+        other = occupant.vehicle
+        needed = (vehicle.body.width_m + other.body.width_m) / 2 + _SIDE_CLEARANCE_M
+        other_goal = occupant.offset_m + (other.drift.to_m - other.offset_m if other.drift else 0.0)
+        goal = vehicle.drift.to_m if vehicle.drift else offset_m
+        return any(abs(a - b) < needed for a in (offset_m, goal) for b in (occupant.offset_m, other_goal))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -46,6 +47,7 @@ class Crossing:
     spans: tuple[LaneSpan, ...]
 
 
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 @dataclass
 class Walker:
     """A person on a fixed way; only the pace and the moment of crossing are free."""
@@ -146,6 +148,7 @@ def _crosswalk_across_m(network: LaneNetwork, connector: int, leg: int) -> float
     return network.paths[network.feeders[connector][0]].across_m
 
 
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 class People:
     """All walkers, and what they keep vehicles from doing."""
 

@@ -26,7 +26,7 @@ def triangulate(outline_m: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "t 3"]:
     return np.array([*triangles, tuple(left)])
 
 
-def _cross(a: Float[np.ndarray, "*n 2"], b: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n"]:
+def _cross(a: Float[np.ndarray, "*#n 2"], b: Float[np.ndarray, "*#n 2"]) -> Float[np.ndarray, "*n"]:
     return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 

@@ -45,11 +45,11 @@ class Camera:
         u, v = np.meshgrid(np.arange(self.width_px) + 0.5, np.arange(self.height_px) + 0.5)
         return np.stack([u.ravel(), v.ravel()], axis=-1).astype(np.float32)
 
-    def directions(self, uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 3"]:
-        """Rays of depth 1 (their parameter is the depth) through image points, in the camera frame."""
-        out = np.ones((len(uv_px), 3), dtype=np.float32)
-        out[:, 0] = (uv_px[:, 0] - np.float32(self.width_px / 2)) / np.float32(self.focal_px)
-        out[:, 1] = (uv_px[:, 1] - np.float32(self.height_px / 2)) / np.float32(self.focal_px)
+    def directions(self, uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "3 n"]:
+        """Rays of depth 1 (their parameter is the depth) through image points, in the camera frame, as columns."""
+        out = np.ones((3, len(uv_px)), dtype=np.float32)
+        out[0] = (uv_px[:, 0] - np.float32(self.width_px / 2)) / np.float32(self.focal_px)
+        out[1] = (uv_px[:, 1] - np.float32(self.height_px / 2)) / np.float32(self.focal_px)
         return out
 
 

@@ -1,4 +1,7 @@
-"""Light on surfaces: sun with shadows, sky, contact shadows, mirrors, lamps at night, haze. Linear colours in and out."""
+"""Light on surfaces: sun with shadows, sky, contact shadows, mirrors, lamps at night, haze.
+
+Colours are linear light; vectors and colours are columns, (3, n).
+"""
 
 from __future__ import annotations
 
@@ -9,176 +12,200 @@ from jaxtyping import Bool, Float32, Int
 from drive_vqa.geometry import SE3
 from sensors.synth.materials import Material
 from sensors.synth.posed import Posed, actor_occludes
-from sensors.synth.sky import Light, gradient, sky
+from sensors.synth.sky import Light, column, dot, gradient, sky
 from sensors.synth.surfaces import Surfaces
-from sensors.synth.trace import Hits, View
+from sensors.synth.trace import SKY, Hits, View
 from sensors.synth.world import World
 
 _SHADOW_RANGE_M = 90.0
-_LAMP_RANGE_M = 16.0
-_LAMP_RGB = np.array([1.0, 0.74, 0.42], dtype=np.float32)
-_BEAM_RGB = np.array([1.0, 0.95, 0.85], dtype=np.float32)
+_BEAM_RANGE_M = 45.0
+_LAMP_RGB = column((1.0, 0.74, 0.42))
+_BEAM_RGB = column((1.0, 0.95, 0.85))
 
 
 def shade(
-    world: World, view: View, hits: Hits, surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"], global_SE3_ego: SE3
-) -> Float32[np.ndarray, "m 3"]:
-    """The colour of every image point, sky included.
+    world: World,
+    view: View,
+    hits: Hits,
+    surfaces: Surfaces,
+    light: Light,
+    sunlit: Float32[np.ndarray, "n"],
+    global_SE3_ego: SE3,
+    out_rgb: Float32[np.ndarray, "3 m"],
+    chosen: slice,
+) -> None:
+    """Write the colour of a range of image points, sky included.
 
     Args:
+        surfaces: of the same range.
         sunlit: for each surface point, the share of the sun that reaches it.
         global_SE3_ego: for the beams of the own head lamps.
+        out_rgb: of the whole image.
     """
-    out = np.zeros((len(hits.depth_m), 3), dtype=np.float32)
-    rgb = surfaces.rgb * _irradiance(surfaces, light, sunlit, view)
+    rgb = _irradiance(surfaces, light, sunlit, view)
     if light.lamps_on:
-        rgb += surfaces.rgb * _artificial(world, view, surfaces, light, global_SE3_ego)
+        rgb += _artificial(world, view, surfaces, light, global_SE3_ego)
+    rgb *= surfaces.rgb
     _add_mirror(rgb, surfaces, light, sunlit)
     rgb += surfaces.glow_rgb
-    clear = np.exp(-np.float32(light.haze_per_m) * surfaces.distance_m)[:, None]
-    out[surfaces.row] = light.haze_rgb + clear * (rgb - light.haze_rgb)
-    open_sky = np.flatnonzero(np.isinf(hits.depth_m))
+    clear = np.exp(np.float32(-light.haze_per_m) * surfaces.distance_m)
+    rgb -= light.haze_rgb
+    rgb *= clear
+    rgb += light.haze_rgb
+    out_rgb[:, surfaces.row] = rgb
+    open_sky = np.flatnonzero(hits.owner[chosen] == SKY) + (chosen.start or 0)
     if len(open_sky):
-        direction = hits.direction[open_sky]
-        unit = direction / np.sqrt(np.einsum("ij,ij->i", direction, direction))[:, None]
-        out[open_sky] = sky(light, unit)
-    return out
+        direction = np.take(hits.direction, open_sky, axis=1)
+        out_rgb[:, open_sky] = sky(light, direction / np.sqrt(dot(direction, direction)))
 
 
-def _irradiance(surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"], view: View) -> Float32[np.ndarray, "n 3"]:
+def _irradiance(surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"], view: View) -> Float32[np.ndarray, "3 n"]:
     """Sun and sky; leaves let some light through."""
-    facing = surfaces.normal @ light.sun_direction
-    leaf = surfaces.material == Material.LEAF
-    facing = np.where(leaf, 0.25 + 0.75 * np.clip(facing, -0.2, 1.0), facing)
-    direct = np.clip(facing, 0.0, 1.0) * sunlit
-    up = (0.5 + 0.5 * surfaces.normal[:, 2]) * _openness(surfaces, view)
-    down = 0.5 - 0.5 * surfaces.normal[:, 2]
-    return direct[:, None] * light.sun_rgb + up[:, None] * light.ambient_rgb + down[:, None] * light.bounce_rgb
+    direct = dot(surfaces.normal, light.sun_direction)
+    leaf = np.flatnonzero(surfaces.material == Material.LEAF)
+    direct[leaf] = 0.25 + 0.75 * np.clip(direct[leaf], -0.2, 1.0)
+    direct = np.clip(direct, 0.0, 1.0) * sunlit
+    half = np.float32(0.5) * surfaces.normal[2]
+    up = (np.float32(0.5) + half) * _openness(surfaces, view)
+    total = direct * light.sun_rgb
+    total += up * light.ambient_rgb
+    total += (np.float32(0.5) - half) * light.bounce_rgb
+    return total
 
 
 def _openness(surfaces: Surfaces, view: View) -> Float32[np.ndarray, "n"]:
-    """Share of the sky that is not hidden: dark under and beside whoever stands on the ground, and at the foot of walls."""
+    """Share of the sky that is not hidden: dark under and beside whoever stands on the ground."""
     share = np.ones(len(surfaces.row), dtype=np.float32)
-    low = np.flatnonzero((surfaces.xyz_m[:, 2] < 0.25) & (surfaces.normal[:, 2] > 0.5))
-    xy = surfaces.xyz_m[low, :2]
+    low = np.flatnonzero((surfaces.xyz_m[2] < 0.25) & (surfaces.normal[2] > 0.5) & (surfaces.distance_m < 60.0))
+    x, y = surfaces.xyz_m[0, low], surfaces.xyz_m[1, low]
     for posed in view.posed:
-        reach = posed.radius_m + 1.0
-        offset = xy - posed.global_SE3_actor.translation_m[:2].astype(np.float32)
-        near = np.flatnonzero((np.abs(offset[:, 0]) < reach) & (np.abs(offset[:, 1]) < reach))
+        centre, reach = posed.global_SE3_actor.translation_m, posed.radius_m + 1.0
+        near = np.flatnonzero(np.abs(x - np.float32(centre[0])) < reach)
+        near = near[np.abs(y[near] - np.float32(centre[1])) < reach]
         if len(near):
-            share[low[near]] *= _contact(posed, offset[near])
+            share[low[near]] *= _contact(posed, x[near] - np.float32(centre[0]), y[near] - np.float32(centre[1]))
     return share
 
 
-def _contact(posed: Posed, offset_m: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n"]:
+def _contact(posed: Posed, dx_m: Float32[np.ndarray, "n"], dy_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     """Ambient light left on the ground beside a box; thin things darken less than wide ones."""
-    turn = posed.global_SE3_actor.rotation[:2, :2].astype(np.float32)
+    cos, sin = posed.global_SE3_actor.rotation[0, 0].astype(np.float32), posed.global_SE3_actor.rotation[1, 0].astype(np.float32)
     half = 0.5 * np.array(posed.actor.size_lwh_m[:2], dtype=np.float32)
-    outside = np.maximum(np.abs(offset_m @ turn) - half, 0.0)
+    along = np.maximum(np.abs(cos * dx_m + sin * dy_m) - half[0], 0.0)
+    across = np.maximum(np.abs(cos * dy_m - sin * dx_m) - half[1], 0.0)
     spread = np.float32(np.clip(0.45 * half.min(), 0.10, 0.45))
     strength = np.float32(np.clip(half.min(), 0.35, 0.80))
-    return 1.0 - strength * np.exp(-np.einsum("ij,ij->i", outside, outside) / spread**2)
+    return 1.0 - strength * np.exp((along * along + across * across) * (np.float32(-1.0) / spread**2))
 
 
-def _add_mirror(rgb: Float32[np.ndarray, "n 3"], surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"]) -> None:
+def _add_mirror(rgb: Float32[np.ndarray, "3 n"], surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"]) -> None:
     """Sky and sun in paint and glass, more at grazing angles (Schlick 1994)."""
     shiny = np.flatnonzero(surfaces.mirror > 0.01)
     if not len(shiny):
         return
-    normal, towards = surfaces.normal[shiny], surfaces.towards[shiny]
-    facing = np.clip(-np.einsum("ij,ij->i", normal, towards), 0.0, 1.0)
-    bounced = towards + 2.0 * facing[:, None] * normal
-    share = surfaces.mirror[shiny] + (1.0 - surfaces.mirror[shiny]) * 0.55 * (1.0 - facing) ** 5
-    seen = gradient(light, bounced[:, 2])
-    street = np.clip(1.0 - np.abs(bounced[:, 2] - 0.02) / 0.30, 0.0, 1.0)[:, None] * np.float32(0.75)
+    normal, towards = np.take(surfaces.normal, shiny, axis=1), np.take(surfaces.towards, shiny, axis=1)
+    mirror = surfaces.mirror[shiny]
+    facing = np.clip(-dot(normal, towards), 0.0, 1.0)
+    bounced = towards + 2.0 * facing * normal
+    grazing = np.float32(1.0) - facing
+    share = mirror + (1.0 - mirror) * np.float32(0.55) * np.square(np.square(grazing)) * grazing
+    seen = gradient(light, bounced[2])
+    street = np.clip(1.0 - np.abs(bounced[2] - np.float32(0.02)) * np.float32(1.0 / 0.30), 0.0, 1.0) * np.float32(0.75)
     seen += street * (0.55 * light.bounce_rgb + 0.16 * light.ambient_rgb - seen)
-    sharp = np.clip(bounced @ light.sun_direction, 0.0, 1.0) ** 180 * sunlit[shiny]
-    seen += sharp[:, None] * light.sun_rgb * np.float32(5.0)
-    rgb[shiny] += share[:, None] * (seen - rgb[shiny])
+    seen += _glint(bounced, light) * sunlit[shiny] * light.sun_rgb
+    rgb[:, shiny] += share * (seen - np.take(rgb, shiny, axis=1))
 
 
-def _artificial(world: World, view: View, surfaces: Surfaces, light: Light, global_SE3_ego: SE3) -> Float32[np.ndarray, "n 3"]:
+def _glint(bounced: Float32[np.ndarray, "3 n"], light: Light) -> Float32[np.ndarray, "n"]:
+    """The sun's mirror image: cosine to the power of 128."""
+    power = np.clip(dot(bounced, light.sun_direction), 0.0, 1.0)
+    for _ in range(7):
+        power = power * power
+    return np.float32(4.0) * power
+
+
+def _artificial(world: World, view: View, surfaces: Surfaces, light: Light, global_SE3_ego: SE3) -> Float32[np.ndarray, "3 n"]:
     """Street lamps, the own head lamps and those of others."""
-    total = np.zeros_like(surfaces.rgb)
-    camera_xy = view.global_SE3_cam.translation_m[:2]
-    near = np.linalg.norm(world.lamp_xyz_m[:, :2] - camera_xy, axis=1) < 75.0
     strength = np.float32(1.0 if light.exposure > 2 else 0.35)
-    for lamp in world.lamp_xyz_m[near]:
-        _add_lamp(total, surfaces, lamp.astype(np.float32), strength)
-    _add_beam(total, surfaces, global_SE3_ego, (3.75, 0.65), strength)
+    x, y, z = surfaces.xyz_m
+    shift = np.float32(0.8)
+    lamps = world.lamp_map.at(x + shift * surfaces.normal[0], y + shift * surfaces.normal[1])
+    lamps *= (np.float32(0.55) + np.float32(0.45) * surfaces.normal[2]) * np.clip((np.float32(9.0) - z) * np.float32(0.25), 0.0, 1.0)
+    low = np.flatnonzero((z < 3.0) & (surfaces.distance_m < 70.0))
+    beams = np.zeros(len(low), dtype=np.float32)
+    near = (np.take(surfaces.xyz_m, low, axis=1), np.take(surfaces.normal, low, axis=1))
+    _add_beam(beams, *near, global_SE3_ego, (3.75, 0.65))
     for posed in view.posed:
-        if posed.actor.category.startswith("vehicle.") and not posed.actor.parked and posed.actor.model != "bicycle":
-            level = SE3.from_yaw(posed.global_SE3_actor.yaw_rad, [*posed.global_SE3_actor.translation_m[:2], 0.0])
-            _add_beam(total, surfaces, level, (0.5 * posed.actor.size_lwh_m[0], 0.35 * posed.actor.size_lwh_m[1]), strength)
+        if _has_beams(posed):
+            front_m = (0.5 * posed.actor.size_lwh_m[0], 0.35 * posed.actor.size_lwh_m[1])
+            _add_beam(beams, *near, posed.global_SE3_actor, front_m)
+    total = (strength * lamps) * _LAMP_RGB
+    total[:, low] += (strength * beams) * _BEAM_RGB
     return total
 
 
-def _add_lamp(
-    total: Float32[np.ndarray, "n 3"], surfaces: Surfaces, lamp_xyz_m: Float32[np.ndarray, "3"], strength: np.float32
-) -> None:
-    """A lamp that shines down in a wide cone."""
-    flat = surfaces.xyz_m[:, :2] - lamp_xyz_m[:2]
-    index = np.flatnonzero((np.abs(flat[:, 0]) < _LAMP_RANGE_M) & (np.abs(flat[:, 1]) < _LAMP_RANGE_M))
-    to_lamp = lamp_xyz_m - surfaces.xyz_m[index]
-    index, to_lamp = index[to_lamp[:, 2] > 0.1], to_lamp[to_lamp[:, 2] > 0.1]
-    square = np.einsum("ij,ij->i", to_lamp, to_lamp)
-    distance = np.sqrt(square)
-    cone = (to_lamp[:, 2] / distance) ** 1.5
-    facing = np.clip(np.einsum("ij,ij->i", surfaces.normal[index], to_lamp) / distance, 0.0, 1.0)
-    edge = np.clip(1.0 - square / _LAMP_RANGE_M**2, 0.0, 1.0)
-    total[index] += (30.0 * strength * cone * (0.15 + 0.85 * facing) * edge / square)[:, None] * _LAMP_RGB
+def _has_beams(posed: Posed) -> bool:
+    return posed.actor.category.startswith("vehicle.") and not posed.actor.parked and posed.actor.model != "bicycle"
 
 
 def _add_beam(
-    total: Float32[np.ndarray, "n 3"], surfaces: Surfaces, global_SE3_car: SE3, front_m: tuple[float, float], strength: np.float32
+    total: Float32[np.ndarray, "n"],
+    xyz_m: Float32[np.ndarray, "3 n"],
+    normal: Float32[np.ndarray, "3 n"],
+    global_SE3_car: SE3,
+    front_m: tuple[float, float],
 ) -> None:
-    """Two dipped beams: a flat cone to the front that ends at the height of the lamps."""
-    car_SE3_global = global_SE3_car.inverse()
-    local = (surfaces.xyz_m - global_SE3_car.translation_m.astype(np.float32)) @ car_SE3_global.rotation.T.astype(np.float32)
-    ahead = local[:, 0] - np.float32(front_m[0])
-    index = np.flatnonzero((ahead > 0.05) & (ahead < 45.0) & (np.abs(local[:, 1]) < 0.5 * ahead + 2.0))
-    if not len(index):
+    """Two dipped beams: a flat cone to the front that ends at the height of the lamps, 0.68 m above the ground."""
+    centre, cos, sin = global_SE3_car.translation_m, *global_SE3_car.rotation[:2, 0].astype(np.float32)
+    dx, dy = xyz_m[0] - np.float32(centre[0]), xyz_m[1] - np.float32(centre[1])
+    ahead = cos * dx + sin * dy - np.float32(front_m[0])
+    index = np.flatnonzero((ahead > 0.05) & (ahead < _BEAM_RANGE_M))
+    ahead, side = ahead[index], cos * dy[index] - sin * dx[index]
+    kept = np.flatnonzero(np.abs(side) < 0.5 * ahead + 2.0)
+    if not len(kept):
         return
-    ahead, side, up = ahead[index], local[index, 1], local[index, 2] - np.float32(0.68)
-    high = np.exp(-np.clip(up / (0.02 * ahead + 0.12), 0.0, 6.0) ** 2)
-    facing = np.clip(-(surfaces.normal[index] @ global_SE3_car.rotation[:, 0].astype(np.float32)), 0.0, 1.0)
-    level = 0.10 + 0.9 * facing + 0.25 * surfaces.normal[index, 2]
-    amount = np.zeros(len(index), dtype=np.float32)
-    for lamp in (-front_m[1], front_m[1]):
-        amount += np.exp(-(((side - lamp) / (0.26 * ahead + 0.35)) ** 2))
-    amount *= 26.0 * strength * high * level / (ahead + 3.0) ** 1.7 * np.clip((45.0 - ahead) / 15.0, 0.0, 1.0)
-    total[index] += amount[:, None] * _BEAM_RGB
+    index, ahead, side = index[kept], ahead[kept], side[kept]
+    up = np.clip((xyz_m[2, index] - np.float32(0.68)) / (0.02 * ahead + 0.12), 0.0, 6.0)
+    facing = np.clip(-(cos * normal[0, index] + sin * normal[1, index]), 0.0, 1.0)
+    width = np.float32(0.26) * ahead + np.float32(0.35)
+    both = np.exp(-np.square((side - front_m[1]) / width)) + np.exp(-np.square((side + front_m[1]) / width))
+    level = np.float32(0.10) + np.float32(0.9) * facing + np.float32(0.25) * normal[2, index]
+    falloff = np.float32(26.0) / (ahead + 3.0) ** 1.7 * np.clip((_BEAM_RANGE_M - ahead) / 15.0, 0.0, 1.0)
+    total[index] += both * np.exp(-up * up) * level * falloff
 
 
 def sun_reaches(
-    world: World, view: View, xyz_m: Float32[np.ndarray, "n 3"], normal: Float32[np.ndarray, "n 3"], light: Light, posed: list[Posed]
+    world: World, view: View, xyz_m: Float32[np.ndarray, "3 n"], normal: Float32[np.ndarray, "3 n"], light: Light, posed: list[Posed]
 ) -> Bool[np.ndarray, "n"]:
     """Cast shadow rays from surface points; far points and those that turn away from the sun are not tested."""
-    lit = (normal @ light.sun_direction) > -0.15
-    offset = xyz_m - view.global_SE3_cam.translation_m.astype(np.float32)
-    index = np.flatnonzero(lit & (np.einsum("ij,ij->i", offset, offset) < _SHADOW_RANGE_M**2))
-    start = xyz_m[index] + normal[index] * np.float32(0.02)
-    rays = np.concatenate([start, np.broadcast_to(light.sun_direction, start.shape)], axis=1)
-    hidden = world.scene.test_occlusions(o3d.core.Tensor.from_numpy(np.ascontiguousarray(rays, dtype=np.float32)), nthreads=1).numpy()
+    lit = dot(normal, light.sun_direction) > -0.15
+    offset = xyz_m - column(view.global_SE3_cam.translation_m)
+    index = np.flatnonzero(lit & (dot(offset, offset) < _SHADOW_RANGE_M**2))
+    rays = np.empty((len(index), 6), dtype=np.float32)
+    rays[:, :3] = (np.take(xyz_m, index, axis=1) + np.float32(0.02) * np.take(normal, index, axis=1)).T
+    rays[:, 3:] = light.sun_direction[:, 0]
+    hidden = world.scene.test_occlusions(o3d.core.Tensor.from_numpy(rays), nthreads=1).numpy()
+    start = np.ascontiguousarray(rays[:, :3].T)
     for one in posed:
-        _hide_behind(hidden, one, start, light.sun_direction)
+        _hide_behind(hidden, one, start, light.sun_direction[:, 0])
     lit[index[hidden]] = False
     return lit
 
 
-def _hide_behind(hidden: Bool[np.ndarray, "n"], posed: Posed, start_m: Float32[np.ndarray, "n 3"], sun: Float32[np.ndarray, "3"]) -> None:
+def _hide_behind(hidden: Bool[np.ndarray, "n"], posed: Posed, start_m: Float32[np.ndarray, "3 n"], sun: Float32[np.ndarray, "3"]) -> None:
     """Mark the points from which one actor covers the sun: first by its sphere, then by its mesh."""
     centre = posed.global_SE3_actor.translation_m.astype(np.float32)
-    east = np.array([-sun[1], sun[0], 0.0], dtype=np.float32) / np.float32(np.hypot(sun[0], sun[1]))
-    across = start_m @ east - centre @ east
+    level = np.float32(1.0 / np.hypot(sun[0], sun[1]))
+    east = (-sun[1] * level, sun[0] * level)
+    across = start_m[0] * east[0] + start_m[1] * east[1] - (centre[0] * east[0] + centre[1] * east[1])
     near = np.flatnonzero(np.abs(across) < posed.radius_m)
-    offset = centre - start_m[near]
-    along = offset @ sun
-    miss = offset - along[:, None] * sun
-    near = near[(along > -posed.radius_m) & (np.einsum("ij,ij->i", miss, miss) < posed.radius_m**2) & ~hidden[near]]
+    offset = centre[:, None] - np.take(start_m, near, axis=1)
+    along = dot(offset, sun)
+    miss = dot(offset, offset) - along * along
+    near = near[(along > -posed.radius_m) & (miss < posed.radius_m**2) & ~hidden[near]]
     if len(near):
-        covered = actor_occludes(posed, start_m[near].astype(np.float64), np.broadcast_to(sun, (len(near), 3)))
-        hidden[near] |= covered
+        rays = np.broadcast_to(sun, (len(near), 3))
+        hidden[near] |= actor_occludes(posed, np.take(start_m, near, axis=1).T.astype(np.float64), rays)
 
 
 def spread_half_grid(half: Float32[np.ndarray, "h w"], uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n"]:

@@ -9,14 +9,14 @@ from jaxtyping import Float32
 
 from drive_vqa.errors import ConfigError
 from sensors.synth.scene import Weather
-from sensors.synth.textures import noise
+from sensors.synth.textures import grain, noise
 
-Rgb = Float32[np.ndarray, "3"]
+Rgb = Float32[np.ndarray, "3 1"]
 
 
 @dataclass(frozen=True)
 class Light:
-    """Everything that does not depend on the camera. Colours are linear light.
+    """Everything that does not depend on the camera. Colours are linear light, as columns.
 
     Attributes:
         sun_direction: unit, towards the sun.
@@ -92,10 +92,10 @@ def make_light(weather: Weather) -> Light:
     """
     if weather.name not in _PALETTES:
         raise ConfigError(f"no light for weather {weather.name!r}: use one of {', '.join(_PALETTES)}")
-    palette = {name: np.array(rgb, dtype=np.float32) for name, rgb in _PALETTES[weather.name].items()}
+    palette = {name: column(rgb) for name, rgb in _PALETTES[weather.name].items()}
     height = max(weather.sun_elevation_rad, np.radians(7.0))
     azimuth = weather.sun_azimuth_rad
-    direction = np.array([np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)], dtype=np.float32)
+    direction = column((np.cos(height) * np.cos(azimuth), np.cos(height) * np.sin(azimuth), np.sin(height)))
     return Light(
         sun_direction=direction,
         sun_rgb=palette["sun"],
@@ -112,25 +112,43 @@ def make_light(weather: Weather) -> Light:
     )
 
 
-def gradient(light: Light, up: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n 3"]:
+def gradient(light: Light, up: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "3 n"]:
     """Sky without clouds at sines of elevation; below the horizon it is the ground's."""
-    share = np.sqrt(np.clip(up, 0.0, 1.0))[:, None]
+    share = np.sqrt(np.clip(up, 0.0, 1.0))
+    below = np.clip(np.float32(-6.0) * up, 0.0, 1.0)
     rgb = light.horizon_rgb + share * (light.zenith_rgb - light.horizon_rgb)
-    below = np.clip(-6.0 * up, 0.0, 1.0)[:, None]
-    return rgb + below * (light.bounce_rgb * np.float32(0.8) - rgb)
-
-
-def sky(light: Light, unit: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
-    """The sky as a camera sees it: gradient, clouds, and the glow around the sun."""
-    rgb = gradient(light, unit[:, 2])
-    towards = np.clip(unit @ light.sun_direction, 0.0, 1.0)
-    glow = 0.22 * towards**8 + 0.5 * towards**64 + 6.0 * (towards > 0.9994)
-    rgb += glow[:, None] * light.sun_rgb * np.float32(0.5)
-    if light.clouds > 0:
-        up = np.clip(unit[:, 2], 0.03, 1.0)
-        plane = unit[:, :2] / (up + np.float32(0.06))[:, None]
-        cover = 0.65 * noise(plane, 0.012) + 0.35 * noise(plane[:, ::-1], 0.003) - np.float32(0.02)
-        density = np.clip(2.6 * light.clouds * cover, 0.0, 1.0) * np.clip((unit[:, 2] - 0.02) * 6.0, 0.0, 0.85)
-        cloud = 0.35 * light.ambient_rgb + 0.28 * light.sun_rgb + 0.25 * light.horizon_rgb
-        rgb += density[:, None] * (cloud - rgb)
+    rgb += below * (light.bounce_rgb * np.float32(0.8) - rgb)
     return rgb
+
+
+def sky(light: Light, unit: Float32[np.ndarray, "3 n"]) -> Float32[np.ndarray, "3 n"]:
+    """The sky as a camera sees it: gradient, clouds, and the glow around the sun."""
+    rgb = gradient(light, unit[2])
+    towards = np.clip(dot(unit, light.sun_direction), 0.0, 1.0)
+    eighth = np.square(np.square(np.square(towards)))
+    glow = 0.11 * eighth + 0.25 * np.square(np.square(np.square(eighth))) + 3.0 * (towards > 0.9994)
+    rgb += glow * light.sun_rgb
+    if light.clouds > 0:
+        reach = np.float32(1.0) / (np.clip(unit[2], 0.03, 1.0) + np.float32(0.06))
+        x, y = unit[0] * reach, unit[1] * reach
+        cover = 0.55 * _soft_noise(x, y, 0.016) + 0.30 * _soft_noise(y, x, 0.0055) + 0.15 * _soft_noise(x, y, 0.002) - 0.02
+        density = np.clip(2.6 * light.clouds * cover, 0.0, 1.0) * np.clip((unit[2] - 0.02) * 6.0, 0.0, 0.85)
+        cloud = 0.35 * light.ambient_rgb + 0.28 * light.sun_rgb + 0.25 * light.horizon_rgb
+        rgb += density * (cloud - rgb)
+    return rgb
+
+
+def _soft_noise(x: Float32[np.ndarray, "n"], y: Float32[np.ndarray, "n"], texel: float) -> Float32[np.ndarray, "n"]:
+    """Noise whose texels are hidden by scattering the look-ups over them."""
+    jitter_x, jitter_y = grain(x, y, 0.00171), grain(y, x, 0.00133)
+    return noise(x + np.float32(0.5 * texel) * jitter_x, y + np.float32(0.5 * texel) * jitter_y, texel)
+
+
+def column(vector: tuple[float, float, float] | Float32[np.ndarray, "3"]) -> Float32[np.ndarray, "3 1"]:
+    """A vector or colour that broadcasts over points."""
+    return np.asarray(vector, dtype=np.float32).reshape(3, 1)
+
+
+def dot(a: Float32[np.ndarray, "3 n"], b: Float32[np.ndarray, "3 n"]) -> Float32[np.ndarray, "n"]:
+    """Scalar products of columns."""
+    return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])

@@ -1,4 +1,7 @@
-"""What lies at a hit: place, normal, colour, mirror and glow, gathered into one table of image points for the lighting."""
+"""What lies at a hit: place, normal, colour, mirror and glow, gathered into one table of image points for the lighting.
+
+Vectors and colours are columns, (3, n): numpy's inner loops then run over points, not over three components.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,19 @@ from jaxtyping import Float32, Int
 
 from sensors.synth.materials import ALBEDO, MIRROR, TINT, Material
 from sensors.synth.posed import ActorHits, Posed, actor_normals, smooth
-from sensors.synth.sky import Light
+from sensors.synth.sky import Light, column, dot
 from sensors.synth.textures import asphalt, fade, grain, grass, house_front, noise, paving, wear
 from sensors.synth.trace import SKY, TOWN, Hits, View
 from sensors.synth.world import World, to_linear
 
-_ROOM_RGB = np.array([1.0, 0.72, 0.40], dtype=np.float32)
-_FRAME_RGB = np.array([0.55, 0.54, 0.52], dtype=np.float32)
+_ROOM_RGB = column((1.0, 0.72, 0.40))
+_FRAME_RGB = column((0.55, 0.54, 0.52))
 _LEVEL = (Material.GROUND, Material.SIDEWALK, Material.PLAZA, Material.GRASS, Material.MARKING)
 
 
 @dataclass
 class Surfaces:
-    """One row an image point that hit something; textures write into it.
+    """One column an image point that hit something; textures write into it.
 
     Attributes:
         row: which image point.
@@ -37,139 +40,130 @@ class Surfaces:
     """
 
     row: Int[np.ndarray, "n"]
-    xyz_m: Float32[np.ndarray, "n 3"]
-    normal: Float32[np.ndarray, "n 3"]
-    rgb: Float32[np.ndarray, "n 3"]
+    xyz_m: Float32[np.ndarray, "3 n"]
+    normal: Float32[np.ndarray, "3 n"]
+    rgb: Float32[np.ndarray, "3 n"]
     mirror: Float32[np.ndarray, "n"]
-    glow_rgb: Float32[np.ndarray, "n 3"]
+    glow_rgb: Float32[np.ndarray, "3 n"]
     footprint_m: Float32[np.ndarray, "n"]
     material: Int[np.ndarray, "n"]
     distance_m: Float32[np.ndarray, "n"]
-    towards: Float32[np.ndarray, "n 3"]
+    towards: Float32[np.ndarray, "3 n"]
 
 
-def gather(world: World, view: View, hits: Hits, light: Light) -> Surfaces:
-    """Look up every image point that did not see the sky."""
-    row = np.flatnonzero(hits.owner != SKY)
-    owner, depth, direction = hits.owner[row], hits.depth_m[row], hits.direction[row]
-    stretch = np.sqrt(np.einsum("ij,ij->i", direction, direction))
-    towards = direction / stretch[:, None]
-    xyz = direction * depth[:, None] + view.global_SE3_cam.translation_m.astype(np.float32)
+def gather(world: World, view: View, hits: Hits, light: Light, chosen: slice) -> Surfaces:
+    """Look up the image points of a range that did not see the sky."""
+    row = np.flatnonzero(hits.owner[chosen] != SKY) + (chosen.start or 0)
+    owner, depth = hits.owner[row], hits.depth_m[row]
+    direction = np.take(hits.direction, row, axis=1)
+    stretch = np.sqrt(dot(direction, direction))
     triangle = np.where(owner == TOWN, hits.triangle[row], 0)
     material = world.material[triangle]
     out = Surfaces(
         row=row,
-        xyz_m=xyz,
-        normal=hits.normal[row],
-        rgb=world.rgb[triangle],
+        xyz_m=direction * depth + column(view.global_SE3_cam.translation_m),
+        normal=np.take(hits.normal, row, axis=1),
+        rgb=np.take(world.rgb, triangle, axis=1),
         mirror=MIRROR[material],
-        glow_rgb=np.zeros((len(row), 3), dtype=np.float32),
+        glow_rgb=np.zeros((3, len(row)), dtype=np.float32),
         footprint_m=np.zeros(len(row), dtype=np.float32),
         material=material,
         distance_m=depth * stretch,
-        towards=towards,
+        towards=direction / stretch,
     )
-    for place in np.unique(owner[owner >= 0]):
+    for place in np.flatnonzero(np.bincount(owner + 2, minlength=2)[2:]):
         _actor(out, hits, view.posed[place], np.flatnonzero(owner == place), light)
-    _footprints(out, view)
-    _town_textures(out, world, triangle, hits, np.flatnonzero(owner == TOWN), light)
-    return out
-
-
-def _footprints(out: Surfaces, view: View) -> None:
-    facing = np.abs(np.einsum("ij,ij->i", out.normal, out.towards))
+    facing = np.abs(dot(out.normal, out.towards))
     out.footprint_m = out.distance_m / np.float32(view.camera.focal_px) / np.maximum(facing, np.float32(0.06))
+    _town_textures(out, world, triangle, hits, owner == TOWN, light)
+    return out
 
 
 def _actor(out: Surfaces, hits: Hits, posed: Posed, index: Int[np.ndarray, "k"], light: Light) -> None:
     """Normals, colours and lamps of one actor."""
     row = out.row[index]
     part = ActorHits(hits.depth_m[row], hits.triangle[row], hits.uv[row])
-    normal = actor_normals(posed, part)
-    away = np.einsum("ij,ij->i", normal, out.towards[index]) > 0
-    out.normal[index] = np.where(away[:, None], -normal, normal)
+    normal = actor_normals(posed, part).T
+    away = dot(normal, out.towards[:, index]) > 0
+    out.normal[:, index] = np.where(away, -normal, normal)
     material = posed.model.material[part.triangle]
-    tint = TINT[material][:, None]
-    colour = to_linear(posed.actor.color_rgb).astype(np.float32)
-    out.rgb[index] = ALBEDO[material] * (1.0 - tint + tint * colour)
-    trousers = material == Material.TROUSERS
-    out.rgb[index[trousers]] = _trousers(posed)
+    tint = TINT[material]
+    out.rgb[:, index] = ALBEDO[material].T * (1.0 - tint + tint * column(to_linear(posed.actor.color_rgb)))
+    out.rgb[:, index[material == Material.TROUSERS]] = _trousers(posed)
     out.material[index] = material
     out.mirror[index] = MIRROR[material]
-    out.glow_rgb[index] = _lamps(material, posed, light)
+    out.glow_rgb[:, index] = _lamps(material, posed, light)
 
 
-def _trousers(posed: Posed) -> Float32[np.ndarray, "3"]:
+def _trousers(posed: Posed) -> Float32[np.ndarray, "3 1"]:
     """Dark clothes that differ from person to person."""
-    choice = np.random.default_rng([11, posed.actor.actor_id])
-    base = np.array([[0.03, 0.04, 0.09], [0.03, 0.03, 0.032], [0.14, 0.11, 0.075], [0.09, 0.09, 0.10]])[choice.integers(4)]
-    return base.astype(np.float32)
+    shades = ((0.03, 0.04, 0.09), (0.03, 0.03, 0.032), (0.14, 0.11, 0.075), (0.09, 0.09, 0.10))
+    return column(shades[posed.actor.actor_id * 7 % len(shades)])
 
 
-def _lamps(material: Int[np.ndarray, "k"], posed: Posed, light: Light) -> Float32[np.ndarray, "k 3"]:
+def _lamps(material: Int[np.ndarray, "k"], posed: Posed, light: Light) -> Float32[np.ndarray, "3 k"]:
     """Head lamps of who drives after dark, tail lamps, and brake lights at any time."""
-    glow = np.zeros((len(material), 3), dtype=np.float32)
-    on = light.lamps_on and not posed.actor.parked
-    if on:
-        glow[material == Material.HEADLIGHT] = np.array([3.2, 3.0, 2.6]) / light.exposure
-        glow[material == Material.TAILLIGHT] = np.array([0.9, 0.02, 0.02]) / light.exposure
+    glow = np.zeros((3, len(material)), dtype=np.float32)
+    if light.lamps_on and not posed.actor.parked:
+        glow[:, material == Material.HEADLIGHT] = column((3.2, 3.0, 2.6)) / np.float32(light.exposure)
+        glow[:, material == Material.TAILLIGHT] = column((0.9, 0.02, 0.02)) / np.float32(light.exposure)
     if posed.braking:
-        glow[material == Material.TAILLIGHT] = np.array([3.6, 0.10, 0.08]) / light.exposure
+        glow[:, material == Material.TAILLIGHT] = column((3.6, 0.10, 0.08)) / np.float32(light.exposure)
     return glow
 
 
 def _town_textures(
-    out: Surfaces, world: World, triangle: Int[np.ndarray, "n"], hits: Hits, town: Int[np.ndarray, "k"], light: Light
+    out: Surfaces, world: World, triangle: Int[np.ndarray, "n"], hits: Hits, town: Int[np.ndarray, "n"], light: Light
 ) -> None:
     """Paint each kind of town surface."""
-    material = out.material[town]
-    for kind in _LEVEL:
-        index = town[material == kind]
-        if len(index):
-            out.rgb[index] *= _level(kind, out.xyz_m[index, :2], out.footprint_m[index])[:, None]
-    walls = town[material == Material.WALL]
-    if len(walls):
-        _walls(out, world.wall[triangle[walls]], walls, light)
-    leaves = town[material == Material.LEAF]
-    if len(leaves):
-        _leaves(out, smooth(world.corner_normals[triangle[leaves]], hits.uv[out.row[leaves]]), leaves)
-    if light.lamps_on:
-        out.glow_rgb[town[material == Material.LAMP_GLASS]] = np.array([6.0, 4.6, 2.6]) / light.exposure
+    kinds = np.where(town, out.material, -1)
+    present = np.flatnonzero(np.bincount(kinds + 1)[1:])
+    for kind in present:
+        index = np.flatnonzero(kinds == kind)
+        if kind in _LEVEL:
+            out.rgb[:, index] *= _level(Material(kind), out.xyz_m[0, index], out.xyz_m[1, index], out.footprint_m[index])
+        elif kind == Material.WALL:
+            _walls(out, np.take(world.wall, triangle[index], axis=1), index, light)
+        elif kind == Material.LEAF:
+            _leaves(out, smooth(world.corner_normals[triangle[index]], hits.uv[out.row[index]]).T, index)
+        elif kind == Material.LAMP_GLASS and light.lamps_on:
+            out.glow_rgb[:, index] = column((6.0, 4.6, 2.6)) / np.float32(light.exposure)
 
 
-def _level(kind: Material, xy_m: Float32[np.ndarray, "n 2"], footprint_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def _level(
+    kind: Material, x_m: Float32[np.ndarray, "n"], y_m: Float32[np.ndarray, "n"], footprint_m: Float32[np.ndarray, "n"]
+) -> Float32[np.ndarray, "n"]:
     if kind == Material.GROUND:
-        return asphalt(xy_m, footprint_m)
+        return asphalt(x_m, y_m, footprint_m)
     if kind == Material.SIDEWALK:
-        return paving(xy_m, footprint_m, 0.6)
+        return paving(x_m, y_m, footprint_m, 0.6)
     if kind == Material.PLAZA:
-        return paving(xy_m, footprint_m, 1.2)
-    return grass(xy_m, footprint_m) if kind == Material.GRASS else wear(xy_m, footprint_m)
+        return paving(x_m, y_m, footprint_m, 1.2)
+    return grass(x_m, y_m, footprint_m) if kind == Material.GRASS else wear(x_m, y_m, footprint_m)
 
 
-def _walls(out: Surfaces, wall: Float32[np.ndarray, "k 4"], index: Int[np.ndarray, "k"], light: Light) -> None:
+def _walls(out: Surfaces, wall: Float32[np.ndarray, "4 k"], index: Int[np.ndarray, "k"], light: Light) -> None:
     """Plaster, frames, glass and, after dark, lit rooms."""
-    front = house_front(out.xyz_m[index], wall, out.footprint_m[index])
-    xyz = out.xyz_m[index]
-    sheet = np.stack([xyz[:, 0] + xyz[:, 1], xyz[:, 2]], axis=-1)
-    plaster = 1.0 + 0.10 * noise(sheet, 0.08) + 0.05 * grain(sheet, 0.03) * fade(out.footprint_m[index], 0.03)
-    plaster *= 1.0 - 0.18 * np.clip(1.0 - xyz[:, 2] / 0.9, 0.0, 1.0)
-    frame, glass, band = front.frame[:, None], front.glass[:, None], front.band[:, None]
-    base = out.rgb[index] * plaster[:, None]
-    base = base + band * (np.float32(1.35) * base - base)
-    out.rgb[index] = base * (1 - frame - glass) + frame * _FRAME_RGB + glass * (front.curtain[:, None] * np.float32(0.8) + np.float32(0.012))
-    out.mirror[index] = 0.22 * front.glass
+    xyz, footprint = np.take(out.xyz_m, index, axis=1), out.footprint_m[index]
+    front = house_front(xyz, wall, footprint)
+    along, up = xyz[0] + xyz[1], xyz[2]
+    plaster = 1.0 + 0.10 * noise(along, up, 0.08) + 0.05 * grain(along, up, 0.03) * fade(footprint, 0.03)
+    plaster *= (1.0 - 0.18 * np.clip(1.0 - up / np.float32(0.9), 0.0, 1.0)) * (1.0 + np.float32(0.35) * front.band)
+    plaster *= 1.0 - front.frame - front.glass
+    behind = front.glass * (front.curtain * np.float32(0.8) + np.float32(0.012))
+    out.rgb[:, index] = np.take(out.rgb, index, axis=1) * plaster + front.frame * _FRAME_RGB + behind
+    out.mirror[index] = np.float32(0.22) * front.glass
     if light.lamps_on:
-        room = (0.35 + 1.3 * front.curtain) * front.glass * front.lit
-        out.glow_rgb[index] = room[:, None] * _ROOM_RGB * np.float32(0.5 / light.exposure)
+        room = (np.float32(0.35) + np.float32(1.3) * front.curtain) * front.glass * front.lit
+        out.glow_rgb[:, index] = room * (_ROOM_RGB * np.float32(0.5 / light.exposure))
 
 
-def _leaves(out: Surfaces, normal: Float32[np.ndarray, "k 3"], index: Int[np.ndarray, "k"]) -> None:
+def _leaves(out: Surfaces, normal: Float32[np.ndarray, "3 k"], index: Int[np.ndarray, "k"]) -> None:
     """Clumps of leaves: noise bends the normals and speckles the green."""
-    xyz = out.xyz_m[index]
-    flat = xyz[:, :2] + xyz[:, 2:] * np.array([0.73, 0.41], dtype=np.float32)
-    clump, speck = noise(flat, 0.012), grain(flat, 0.09) * fade(out.footprint_m[index], 0.12)
-    side = noise(flat[:, ::-1], 0.012)
-    bent = normal + 0.75 * np.stack([clump, side, speck * np.float32(0.6)], axis=-1)
-    out.normal[index] = bent / np.linalg.norm(bent, axis=1, keepdims=True)
-    out.rgb[index] *= np.clip(1.0 + 0.55 * clump + 0.42 * speck, 0.15, 2.0)[:, None]
+    x, y, z = np.take(out.xyz_m, index, axis=1)
+    a, b = x + np.float32(0.6) * z, y - np.float32(0.7) * z + np.float32(0.2) * x
+    clump, side = noise(a, b, 0.012), noise(b + np.float32(3.1), z + np.float32(0.3) * a, 0.009)
+    speck = grain(a + np.float32(0.4) * y, b, 0.085) * fade(out.footprint_m[index], 0.12)
+    bent = normal + np.float32(0.8) * np.stack([clump, side, speck * np.float32(0.6)])
+    out.normal[:, index] = bent / np.sqrt(dot(bent, bent))
+    out.rgb[:, index] *= np.clip(1.0 + 0.30 * (clump + side) + 0.42 * speck, 0.15, 2.0)

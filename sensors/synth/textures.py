@@ -10,69 +10,77 @@ from jaxtyping import Bool, Float32, Int
 
 _TILE = 512
 _GROUND_FLOOR_M, _FLOOR_M = 4.0, 3.2
+Points = Float32[np.ndarray, "n"]
 
 
 @lru_cache(maxsize=1)
-def _tile() -> Float32[np.ndarray, "512 512"]:
+def _tile() -> Float32[np.ndarray, "262144"]:
     """Periodic noise of five octaves, about -1 to 1, smooth enough for nearest look-up."""
     rng = np.random.default_rng(20260101)
-    total = np.zeros((_TILE, _TILE))
     frequency = np.fft.fftfreq(_TILE)[:, None] ** 2 + np.fft.fftfreq(_TILE)[None] ** 2
     spectrum = 1.0 / (frequency + (2.0 / _TILE) ** 2) ** 0.62
     total = np.fft.ifft2(np.fft.fft2(rng.normal(size=(_TILE, _TILE))) * spectrum).real
     total = (total - total.mean()) / (2.2 * total.std())
-    return np.clip(total, -1.0, 1.0).astype(np.float32)
+    return np.clip(total, -1.0, 1.0).astype(np.float32).flatten()
 
 
 @lru_cache(maxsize=1)
-def _grain() -> Float32[np.ndarray, "512 512"]:
+def _grain() -> Float32[np.ndarray, "262144"]:
     """White grain, -1 to 1."""
-    return np.random.default_rng(20260102).uniform(-1.0, 1.0, (_TILE, _TILE)).astype(np.float32)
+    return np.random.default_rng(20260102).uniform(-1.0, 1.0, _TILE * _TILE).astype(np.float32)
 
 
-def noise(xy_m: Float32[np.ndarray, "n 2"], texel_m: float) -> Float32[np.ndarray, "n"]:
+def noise(x_m: Points, y_m: Points, texel_m: float) -> Points:
     """Smooth noise, -1 to 1, that repeats every 512 texels."""
-    index = (xy_m * np.float32(1.0 / texel_m)).astype(np.int32) & (_TILE - 1)
-    return _tile().ravel()[index[:, 0] * _TILE + index[:, 1]]
+    return np.take(_tile(), _texel(x_m, y_m, texel_m))
 
 
-def grain(xy_m: Float32[np.ndarray, "n 2"], texel_m: float) -> Float32[np.ndarray, "n"]:
+def grain(x_m: Points, y_m: Points, texel_m: float) -> Points:
     """Rough noise, -1 to 1, that repeats every 512 texels."""
-    index = np.floor(xy_m * np.float32(1.0 / texel_m)).astype(np.int32) & (_TILE - 1)
-    return _grain().ravel()[index[:, 0] * _TILE + index[:, 1]]
+    return np.take(_grain(), _texel(x_m, y_m, texel_m))
 
 
-def fade(footprint_m: Float32[np.ndarray, "n"], detail_m: float) -> Float32[np.ndarray, "n"]:
+def _texel(x_m: Points, y_m: Points, texel_m: float) -> Int[np.ndarray, "n"]:
+    """Index into a tile; the shift keeps coordinates positive, where rounding down and cutting off are the same."""
+    per_m, shift = np.float32(1.0 / texel_m), np.float32(1 << 20)
+    column = (x_m * per_m + shift).astype(np.int32) & (_TILE - 1)
+    row = (y_m * per_m + shift).astype(np.int32) & (_TILE - 1)
+    return row * _TILE + column
+
+
+def fade(footprint_m: Points, detail_m: float) -> Points:
     """How much of a detail of this size a pixel still shows: 1 near, 0 where the pixel covers two of them."""
-    return np.clip(1.5 - footprint_m * np.float32(0.75 / detail_m), 0.0, 1.0)
+    return np.clip(np.float32(1.5) - footprint_m * np.float32(0.75 / detail_m), 0.0, 1.0)
 
 
-def asphalt(xy_m: Float32[np.ndarray, "n 2"], footprint_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def asphalt(x_m: Points, y_m: Points, footprint_m: Points) -> Points:
     """Brightness factor of a worn road: grain, stains, seams where it was mended."""
-    patch = noise(xy_m, 0.11)
-    factor = 1.0 + 0.20 * patch + 0.22 * grain(xy_m, 0.014) * fade(footprint_m, 0.014)
-    crack = np.clip(1.0 - np.abs(noise(xy_m[:, ::-1], 0.035)) * 28.0, 0.0, 1.0) * (patch > 0.15)
-    return factor * (1.0 - 0.35 * crack * fade(footprint_m, 0.03))
+    patch = noise(x_m, y_m, 0.11)
+    factor = 1.0 + 0.20 * patch + 0.22 * grain(x_m, y_m, 0.014) * fade(footprint_m, 0.014)
+    near = np.flatnonzero((patch > 0.15) & (footprint_m < 0.06))
+    crack = np.clip(1.0 - np.abs(noise(y_m[near], x_m[near], 0.035)) * 28.0, 0.0, 1.0)
+    factor[near] *= 1.0 - 0.35 * crack * fade(footprint_m[near], 0.03)
+    return factor
 
 
-def paving(xy_m: Float32[np.ndarray, "n 2"], footprint_m: Float32[np.ndarray, "n"], slab_m: float) -> Float32[np.ndarray, "n"]:
+def paving(x_m: Points, y_m: Points, footprint_m: Points, slab_m: float) -> Points:
     """Brightness factor of slabs with dark joints."""
-    cell = xy_m * np.float32(1.0 / slab_m)
-    edge = np.abs(cell - np.round(cell)).min(axis=1) * np.float32(slab_m)
+    cell_x, cell_y = x_m * np.float32(1.0 / slab_m), y_m * np.float32(1.0 / slab_m)
+    edge = np.minimum(np.abs(cell_x - np.round(cell_x)), np.abs(cell_y - np.round(cell_y))) * np.float32(slab_m)
     joint = np.clip((0.012 - edge) / np.maximum(footprint_m, 0.004) + 0.5, 0.0, 1.0) * fade(footprint_m, 0.25)
-    slab = grain(np.floor(cell) + np.float32(0.5), 1.0) * fade(footprint_m, slab_m)
-    rough = 0.10 * noise(xy_m, 0.05) + 0.08 * grain(xy_m, 0.02) * fade(footprint_m, 0.02)
+    slab = grain(x_m, y_m, slab_m) * fade(footprint_m, slab_m)
+    rough = 0.10 * noise(x_m, y_m, 0.05) + 0.08 * grain(x_m, y_m, 0.02) * fade(footprint_m, 0.02)
     return (1.0 + rough + 0.07 * slab) * (1.0 - 0.45 * joint)
 
 
-def grass(xy_m: Float32[np.ndarray, "n 2"], footprint_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def grass(x_m: Points, y_m: Points, footprint_m: Points) -> Points:
     """Brightness factor of a lawn."""
-    return 1.0 + 0.30 * noise(xy_m, 0.06) + 0.35 * grain(xy_m, 0.03) * fade(footprint_m, 0.03)
+    return 1.0 + 0.30 * noise(x_m, y_m, 0.06) + 0.35 * grain(x_m, y_m, 0.03) * fade(footprint_m, 0.03)
 
 
-def wear(xy_m: Float32[np.ndarray, "n 2"], footprint_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def wear(x_m: Points, y_m: Points, footprint_m: Points) -> Points:
     """Share of paint that is left on a marking."""
-    scratch = np.clip(1.4 + 2.2 * noise(xy_m, 0.02) + 0.5 * grain(xy_m, 0.012), 0.35, 1.0)
+    scratch = np.clip(1.4 + 2.2 * noise(x_m, y_m, 0.02) + 0.5 * grain(x_m, y_m, 0.012), 0.35, 1.0)
     return 0.9 + (scratch - 0.9) * fade(footprint_m, 0.05)
 
 
@@ -87,59 +95,56 @@ class Front:
         band: share of a ledge between floors.
     """
 
-    frame: Float32[np.ndarray, "n"]
-    glass: Float32[np.ndarray, "n"]
-    curtain: Float32[np.ndarray, "n"]
+    frame: Points
+    glass: Points
+    curtain: Points
     lit: Bool[np.ndarray, "n"]
-    band: Float32[np.ndarray, "n"]
+    band: Points
 
 
-def house_front(
-    xyz_m: Float32[np.ndarray, "n 3"], wall: Float32[np.ndarray, "n 4"], footprint_m: Float32[np.ndarray, "n"]
-) -> Front:
+def house_front(xyz_m: Float32[np.ndarray, "3 n"], wall: Float32[np.ndarray, "4 n"], footprint_m: Points) -> Front:
     """Windows in rows; wide panes and doors on the ground floor.
 
     Args:
         xyz_m: hit places, global frame.
-        wall: rows of `World.wall`.
+        wall: columns of `World.wall`.
         footprint_m: size of a pixel on the wall.
     """
-    along = np.hypot(xyz_m[:, 0] - wall[:, 0], xyz_m[:, 1] - wall[:, 1])
-    z = xyz_m[:, 2]
-    ground = z < _GROUND_FLOOR_M
-    style = _hash(np.floor(wall[:, 3] * 7 + wall[:, 2] * 13).astype(np.int64), np.zeros(len(z), dtype=np.int64))
-    bay = np.where(ground, 3.6, 2.3 + 1.3 * style)
-    count = np.maximum(np.floor((wall[:, 2] - 0.5) / bay), 1.0)
-    bay = wall[:, 2] / count
-    column = np.minimum(np.floor(along / bay), count - 1)
-    floor = np.where(ground, -1.0, np.floor((z - _GROUND_FLOOR_M) / _FLOOR_M))
-    across = np.abs(along - (column + 0.5) * bay)
-    low = np.where(ground, 0.0, _GROUND_FLOOR_M + floor * _FLOOR_M)
-    key = _hash((column + 97 * floor).astype(np.int64), np.floor(wall[:, 0] * 3 + wall[:, 1] * 5).astype(np.int64))
-    door = ground & (key < 0.25)
-    bottom = np.where(ground, np.where(door, 0.15, 0.75), 0.85 - 0.25 * style)
-    top = np.where(ground, 3.1, 2.55)
-    half = np.where(ground, np.where(door, 0.65, 0.40 * bay), 0.26 * bay + 0.06)
-    middle, rise = low + 0.5 * (bottom + top), 0.5 * (top - bottom)
-    off = np.abs(z - middle)
-    blur = np.maximum(footprint_m, 0.01).astype(np.float32)
-    wide = wall[:, 2] > 2.2
-    inside_top = (z < wall[:, 3] - 0.3) & wide
-    outer = _cover(half + 0.09 - across, blur) * _cover(rise + 0.09 - off, blur) * inside_top
-    mullion = 1.0 - _cover(0.03 - np.abs(along - (column + 0.5) * bay), blur) * fade(blur, 0.12)
-    glass = _cover(half - across, blur) * _cover(rise - off, blur) * mullion * inside_top
-    ledge = _cover(0.10 - np.abs(z - low - 0.02), blur) * (~ground) * wide
-    curtain = np.where(key > 0.55, 0.02, 0.05 + 0.35 * (key * 5 % 1.0)).astype(np.float32)
-    return Front((outer - glass).astype(np.float32), glass.astype(np.float32), curtain, (key * 7 % 1.0) < 0.38, ledge.astype(np.float32))
+    x0, y0, length, height = wall
+    z = xyz_m[2]
+    along = np.sqrt((xyz_m[0] - x0) ** 2 + (xyz_m[1] - y0) ** 2)
+    street = z < _GROUND_FLOOR_M
+    style = _hash(height * np.float32(7.0) + length * np.float32(13.0))
+    count = np.maximum(np.floor((length - np.float32(0.5)) / np.where(street, np.float32(3.6), 2.3 + 1.3 * style)), 1.0)
+    bay = length / count
+    place = np.minimum(np.floor(along / bay), count - 1.0)
+    floor = np.where(street, np.float32(-1.0), np.floor((z - np.float32(_GROUND_FLOOR_M)) * np.float32(1.0 / _FLOOR_M)))
+    middle_m = along - (place + np.float32(0.5)) * bay
+    low = np.where(street, np.float32(0.0), _GROUND_FLOOR_M + floor * np.float32(_FLOOR_M))
+    key = _hash(place * np.float32(12.7) + floor * np.float32(31.3) + x0 + np.float32(1.7) * y0)
+    door = street & (key < 0.25)
+    bottom = np.where(street, np.where(door, np.float32(0.15), np.float32(0.75)), 0.85 - 0.25 * style)
+    rise = np.float32(0.5) * (np.where(street, np.float32(3.1), np.float32(2.55)) - bottom)
+    half = np.where(street, np.where(door, np.float32(0.65), np.float32(0.40) * bay), np.float32(0.26) * bay + np.float32(0.06))
+    across, off = np.abs(middle_m), np.abs(z - low - bottom - rise)
+    per_m = np.float32(1.0) / np.maximum(footprint_m, np.float32(0.01))
+    wide = length > 2.2
+    has_windows = (z < height - np.float32(0.3)) & wide
+    frame = _cover(half + np.float32(0.09) - across, per_m) * _cover(rise + np.float32(0.09) - off, per_m) * has_windows
+    post = _cover(np.float32(0.03) - across, per_m) * fade(footprint_m, 0.12)
+    glass = np.minimum(_cover(half - across, per_m) * _cover(rise - off, per_m) * (1.0 - post) * has_windows, frame)
+    ledge = _cover(np.float32(0.10) - np.abs(z - low - np.float32(0.02)), per_m) * (wide & ~street)
+    curtain = np.where(key > 0.55, np.float32(0.02), 0.05 + 0.35 * (key * 5.0 % 1.0))
+    return Front(frame - glass, glass, curtain, (key * 7.0 % 1.0) < 0.38, ledge)
 
 
-def _cover(inside_m: Float32[np.ndarray, "n"], blur_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+def _cover(inside_m: Points, per_m: Points) -> Points:
     """Share of a pixel on the inner side of an edge."""
-    return np.clip(inside_m / blur_m + 0.5, 0.0, 1.0)
+    return np.clip(inside_m * per_m + np.float32(0.5), 0.0, 1.0)
 
 
-def _hash(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-    """A reproducible number in [0, 1) of two whole numbers."""
-    mixed = (a * 73856093) ^ (b * 19349663)
-    mixed = (mixed ^ (mixed >> 13)) * 1274126177 & 0x7FFFFFFF
-    return (mixed % 65536 / 65536.0).astype(np.float32)
+def _hash(value: Points) -> Points:
+    """A number in [0, 1) that looks random and is the same for values that round to the same hundredth."""
+    whole = np.round(value * np.float32(100.0)).astype(np.int32).astype(np.uint32)
+    mixed = (whole ^ (whole >> np.uint32(7))) * np.uint32(2654435761)
+    return ((mixed >> np.uint32(12)) & np.uint32(0xFFFF)).astype(np.float32) * np.float32(1.0 / 65536.0)

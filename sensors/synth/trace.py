@@ -39,7 +39,7 @@ class Hits:
 
     Attributes:
         depth_m: along the optical axis; inf is sky.
-        direction: global rays of depth 1.
+        direction: global rays of depth 1; vectors are columns here and in the shading, which keeps numpy's inner loops long.
         owner: place in `View.posed`, or `TOWN`, or `SKY`.
         triangle, uv: of the mesh of the owner.
         normal: of town triangles.
@@ -47,11 +47,11 @@ class Hits:
     """
 
     depth_m: Float32[np.ndarray, "n"]
-    direction: Float32[np.ndarray, "n 3"]
+    direction: Float32[np.ndarray, "3 n"]
     owner: Int[np.ndarray, "n"]
     triangle: Int[np.ndarray, "n"]
     uv: Float32[np.ndarray, "n 2"]
-    normal: Float32[np.ndarray, "n 3"]
+    normal: Float32[np.ndarray, "3 n"]
     alone: Int[np.ndarray, "a"]
 
 
@@ -86,7 +86,7 @@ def project_rect(camera: Camera, global_SE3_cam: SE3, corners_m: Float[np.ndarra
 
 def trace(world: World, view: View, uv_px: Float32[np.ndarray, "n 2"]) -> Hits:
     """Cast rays through image points: first at the town, then at each actor within its rectangle."""
-    direction = view.camera.directions(uv_px) @ view.global_SE3_cam.rotation.T.astype(np.float32)
+    direction = view.global_SE3_cam.rotation.astype(np.float32) @ view.camera.directions(uv_px)
     hits = _cast_town(world, view.global_SE3_cam.translation_m, direction)
     hits.alone = np.zeros(len(view.posed), dtype=np.int64)
     for place, (posed, rect) in enumerate(zip(view.posed, view.rects_px, strict=True)):
@@ -96,15 +96,16 @@ def trace(world: World, view: View, uv_px: Float32[np.ndarray, "n 2"]) -> Hits:
     return hits
 
 
-def _cast_town(world: World, origin_m: Float[np.ndarray, "3"], direction: Float32[np.ndarray, "n 3"]) -> Hits:
-    rays = np.empty((len(direction), 6), dtype=np.float32)
+def _cast_town(world: World, origin_m: Float[np.ndarray, "3"], direction: Float32[np.ndarray, "3 n"]) -> Hits:
+    rays = np.empty((direction.shape[1], 6), dtype=np.float32)
     rays[:, :3] = origin_m
-    rays[:, 3:] = direction
+    rays[:, 3:] = direction.T
     answer = world.scene.cast_rays(o3d.core.Tensor.from_numpy(rays), nthreads=1)
     depth = answer["t_hit"].numpy()
     triangle = answer["primitive_ids"].numpy().view(np.int32)
     owner = np.where(np.isfinite(depth), np.int16(TOWN), np.int16(SKY))
-    return Hits(depth, direction, owner, triangle, answer["primitive_uvs"].numpy(), answer["primitive_normals"].numpy(), np.zeros(0))
+    normal = np.ascontiguousarray(answer["primitive_normals"].numpy().T)
+    return Hits(depth, direction, owner, triangle, answer["primitive_uvs"].numpy(), normal, np.zeros(0, dtype=np.int64))
 
 
 def _inside(camera: Camera, uv_px: Float32[np.ndarray, "n 2"], rect: Float32[np.ndarray, "4"]) -> Int[np.ndarray, "k"]:
@@ -121,7 +122,7 @@ def _inside(camera: Camera, uv_px: Float32[np.ndarray, "n 2"], rect: Float32[np.
 
 def _cast_one(hits: Hits, posed: Posed, place: int, index: Int[np.ndarray, "k"], origin_m: Float[np.ndarray, "3"]) -> int:
     """Write the points where this actor is nearest; return how many rays meet it at all."""
-    found = cast_actor(posed, origin_m, hits.direction[index])
+    found = cast_actor(posed, origin_m, np.take(hits.direction, index, axis=1).T)
     nearer = np.flatnonzero(found.t < hits.depth_m[index])
     into = index[nearer]
     hits.depth_m[into] = found.t[nearer]

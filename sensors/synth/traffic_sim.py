@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -46,6 +47,7 @@ class LaneRecord:
     slope: Float[np.ndarray, "t"]
 
 
+@no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
 class TrafficSim:
     """All moving road users of a scene."""
 

@@ -1,15 +1,21 @@
-"""The state of one driven vehicle: where on which lane, how far off its centre, and what it is about to do."""
+"""The state of one driven vehicle: where on which lane, how far off its centre, and what it is about to do.
+
+`no_type_check`: these run a million times a scene, and the test run would spend its time checking floats.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
+from typing import no_type_check
 
 from sensors.synth.driver import Driver
 from sensors.synth.fleet import Body, Rgb
 from sensors.synth.town_plan import LANE_WIDTH_M
 
 
+@no_type_check
 @dataclass(frozen=True)
 class Drift:
     """A sideways move between two lane offsets, as a function of the way driven, so that it rests when the vehicle does."""
@@ -34,6 +40,7 @@ class Drift:
         return Drift(self.start_s_m + by_m, self.length_m, self.from_m, self.to_m)
 
 
+@no_type_check
 @dataclass(frozen=True)
 class OldLane:
     """The lane a vehicle is changing out of: while part of the box is still there, others must mind it."""
@@ -45,6 +52,7 @@ class OldLane:
     """Lane offset in the old lane minus lane offset in the new one."""
 
 
+@no_type_check
 @dataclass
 class Vehicle:
     """A vehicle on the move; arc lengths and offsets are those of the rear axle."""
@@ -63,7 +71,7 @@ class Vehicle:
     accel_mps2: float = 0.0
     drift: Drift | None = None
     old_lane: OldLane | None = None
-    braking_until_s: float = -1.0
+    braking_until_s: float = -inf
     braking_mps2: float = 0.0
     passing: int | None = None
     """Number of the two-wheeler being passed inside the lane."""
@@ -97,6 +105,7 @@ class Vehicle:
             self.drift = None
 
 
+@no_type_check
 @dataclass(frozen=True)
 class Occupant:
     """A vehicle as one lane sees it."""
@@ -111,6 +120,7 @@ class Occupant:
         return self.s_m - self.vehicle.body.rear_m
 
 
+@no_type_check
 class Occupancy:
     """Who is in each lane, by ascending arc length."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import open3d as o3d
 from jaxtyping import Float, Float32, Int
 
+from sensors.synth.lamp_map import LampMap, bake_lamps
 from sensors.synth.materials import ALBEDO, Material
 from sensors.synth.meshes import Mesh, corner_normals
 from sensors.synth.polygons import dashes, flat_mesh, prism_side, ribbon_mesh
@@ -36,18 +37,18 @@ class World:
     Attributes:
         scene: what rays are cast at, in the global frame.
         material: `Material` of each triangle.
-        rgb: linear albedo of each triangle.
+        rgb: linear albedo of each triangle, as columns.
         corner_normals: unit normals at the corners of each triangle.
-        wall: of wall triangles: start x, start y, length of the wall, height of the building; 0 elsewhere.
-        lamp_xyz_m: where street lamps shine from.
+        wall: columns of wall triangles: start x, start y, length of the wall, height of the building; 0 elsewhere.
+        lamp_map: light of the street lamps on the ground.
     """
 
     scene: o3d.t.geometry.RaycastingScene
     material: Int[np.ndarray, "t"]
-    rgb: Float32[np.ndarray, "t 3"]
+    rgb: Float32[np.ndarray, "3 t"]
     corner_normals: Float32[np.ndarray, "t 3 3"]
-    wall: Float32[np.ndarray, "t 4"]
-    lamp_xyz_m: Float[np.ndarray, "k 3"]
+    wall: Float32[np.ndarray, "4 t"]
+    lamp_map: LampMap
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,10 @@ def build_world(town: Town) -> World:
     return World(
         scene=ray_scene(whole),
         material=whole.material.astype(np.int8),
-        rgb=np.concatenate([piece.rgb for piece in pieces]).astype(np.float32),
+        rgb=np.ascontiguousarray(np.concatenate([piece.rgb for piece in pieces]).T, dtype=np.float32),
         corner_normals=corner_normals(whole).astype(np.float32),
-        wall=wall,
-        lamp_xyz_m=_lamp_heads(town.props),
+        wall=np.ascontiguousarray(wall.T),
+        lamp_map=bake_lamps(_lamp_heads(town.props)),
     )
 
 

@@ -93,6 +93,13 @@ def test_other_folders_are_not_taken_for_stores(tmp_path):
         Store.open(tmp_path)
 
 
+def test_a_killed_first_ingest_can_be_repeated(tmp_path):
+    (Store.create(tmp_path / "store").root / "frames").mkdir()
+    with pytest.raises(StoreError, match="ingest"):
+        Store.open(tmp_path / "store")
+    assert Store.create(tmp_path / "store").log_ids() == []
+
+
 def test_damaged_files_are_named(store):
     path = store.path("logs", "log-1")
     path.write_bytes(path.read_bytes()[:-20])
