@@ -1,0 +1,1 @@
+"""Answer parsing, metrics, baselines, predictors and the report."""

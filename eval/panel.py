@@ -210,7 +210,7 @@ def _stated_approach(answered: Answered) -> Sample:
     """Of targets that close, answered in words: those said to recede."""
     said = answered.answers["choice"].to_numpy(dtype=object)
     closes = (answered.cases["truth_choice"] == CLOSING).to_numpy()
-    rows = np.flatnonzero(closes & np.array([word is not None for word in said], dtype=bool))
+    rows = np.flatnonzero(closes & pd.notna(said))
     return _mean(said == RECEDING, rows)
 
 
@@ -234,7 +234,7 @@ def _parsing(answered: Answered) -> Iterator[tuple[str, Sample]]:
     """Over the answers that were given: why they could not be read."""
     rows = np.flatnonzero(answered.answers["answered"])
     failures = answered.answers["failure"].to_numpy(dtype=object)[rows]
-    yield "parse.failure_rate", _mean(np.array([failure is not None for failure in failures], dtype=bool), None, rows)
+    yield "parse.failure_rate", _mean(pd.notna(failures), None, rows)
     for reason in get_args(Reason):
         yield f"parse.failure_rate.{reason}", _mean(failures == reason, None, rows)
 
@@ -318,5 +318,5 @@ def _places_m(answered: Answered, targets: Targets) -> tuple[np.ndarray, np.ndar
 
 def _is_read(answered: Answered) -> np.ndarray:
     failure = answered.answers["failure"].to_numpy(dtype=object)
-    read = np.array([reason is None for reason in failure], dtype=bool)
+    read = pd.isna(failure)
     return np.asarray(answered.answers["answered"].to_numpy(dtype=bool) & read)

@@ -1,0 +1,1 @@
+"""Driving-log readers, tracks and the synthetic world."""

@@ -180,7 +180,7 @@ def develop(rgb: Float32[np.ndarray, "3 h w"], light: Light, seed: tuple[int, ..
         rgb = rgb + _bloom(rgb, light)
     if light.exposure > 2:
         dark = np.random.default_rng(seed).standard_normal(rgb.shape[1:], dtype=np.float32)
-        rgb = rgb + np.float32(0.0035) * dark
+        rgb = rgb + np.float32(0.0018) * dark
     share = np.clip(rgb * np.float32(light.exposure / _TONE_MAX), 0.0, 1.0)
     index = (np.sqrt(share) * np.float32(_TONE_STEPS - 1)).astype(np.int32)
     return np.ascontiguousarray(np.take(_tone_table(), index).transpose(1, 2, 0))

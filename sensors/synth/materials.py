@@ -60,7 +60,7 @@ class _Look:
 
 
 _LOOKS: dict[Material, _Look] = {
-    Material.GROUND: _Look((0.11, 0.11, 0.115), laser=0.12),
+    Material.GROUND: _Look((0.135, 0.133, 0.133), laser=0.12),
     Material.CURB: _Look((0.30, 0.29, 0.28), laser=0.3),
     Material.SIDEWALK: _Look((0.34, 0.33, 0.31), laser=0.28),
     Material.WALL: _Look((0.4, 0.36, 0.32), laser=0.35),

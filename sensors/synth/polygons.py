@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from sensors.synth.materials import Material
-from sensors.synth.meshes import Mesh, fan_mesh, grid_mesh, merge
+from sensors.synth.meshes import Mesh, fan_mesh, grid_mesh
 
 _DASH_M, _GAP_M = 3.0, 4.5
 
@@ -20,7 +20,8 @@ def triangulate(outline_m: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "t 3"]:
     left = list(range(len(outline_m))) if area > 0 else list(range(len(outline_m)))[::-1]
     triangles = []
     while len(left) > 3:
-        ear = next((k for k in range(len(left)) if _is_ear(outline_m, left, k)), _flattest(outline_m, left))
+        found = next((k for k in range(len(left)) if _is_ear(outline_m, left, k)), None)
+        ear = _flattest(outline_m, left) if found is None else found
         triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
         left.pop(ear)
     return np.array([*triangles, tuple(left)])
@@ -91,8 +92,3 @@ def _between(
 ) -> Float[np.ndarray, "k 2"]:
     at = np.concatenate([[start_m], station_m[(station_m > start_m) & (station_m < end_m)], [end_m]])
     return np.stack([np.interp(at, station_m, line_m[:, c]) for c in range(2)], axis=-1)
-
-
-def merged(parts: list[Mesh]) -> Mesh:
-    """All parts as one mesh; an empty list gives an empty mesh."""
-    return merge(parts) if parts else Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64))

@@ -51,8 +51,8 @@ _PALETTES: dict[str, dict[str, tuple[float, float, float]]] = {
         "sun": (2.5, 2.25, 1.85),
         "zenith": (0.16, 0.33, 0.78),
         "horizon": (0.72, 0.84, 0.98),
-        "ambient": (0.62, 0.72, 0.88),
-        "bounce": (0.26, 0.24, 0.21),
+        "ambient": (0.70, 0.76, 0.86),
+        "bounce": (0.32, 0.30, 0.27),
         "haze": (0.70, 0.79, 0.90),
     },
     "dusk": {
@@ -67,7 +67,7 @@ _PALETTES: dict[str, dict[str, tuple[float, float, float]]] = {
         "sun": (0.016, 0.018, 0.026),
         "zenith": (0.004, 0.006, 0.014),
         "horizon": (0.030, 0.028, 0.032),
-        "ambient": (0.028, 0.030, 0.042),
+        "ambient": (0.042, 0.044, 0.058),
         "bounce": (0.010, 0.009, 0.009),
         "haze": (0.022, 0.022, 0.027),
     },
@@ -80,7 +80,7 @@ _PALETTES: dict[str, dict[str, tuple[float, float, float]]] = {
         "haze": (0.70, 0.72, 0.74),
     },
 }
-_EXPOSURE = {"sun": 0.80, "dusk": 1.25, "night": 2.6, "fog": 0.95}
+_EXPOSURE = {"sun": 0.90, "dusk": 1.25, "night": 2.6, "fog": 0.95}
 _CLOUDS = {"sun": 0.75, "dusk": 0.8, "night": 0.0, "fog": 0.0}
 
 

@@ -17,6 +17,7 @@ from sensors.synth.town_plan import SIDEWALK_WIDTH_M
 _FOOTWAY_M = (1.5, SIDEWALK_WIDTH_M - 0.6)
 _CORNER_M = 0.8
 _WAY_M = 60.0
+_WORKER_WAY_M = 3.0
 
 
 class Pavement:
@@ -73,16 +74,16 @@ class Pavement:
         return out
 
     def worker(self, xy_m: Float[np.ndarray, "2"], heading_rad: float) -> Walker:
-        """A construction worker who shuffles to and fro on the spot."""
+        """A construction worker who stands or takes a few slow steps."""
         body, colour = draw_pedestrian(self._rng, "construction_worker")
         reach = np.array([np.cos(heading_rad), np.sin(heading_rad)])
-        xyh = np.array([[*xy_m, heading_rad], [*(xy_m + 6.0 * reach), heading_rad]])
+        xyh = np.array([[*xy_m, heading_rad], [*(xy_m + _WORKER_WAY_M * reach), heading_rad]])
         pace = float(self._rng.uniform(0.0, 0.25))
         return Walker(
             self._number(),
             body,
             colour,
-            np.array([0.0, 6.0]),
+            np.array([0.0, _WORKER_WAY_M]),
             xyh,
             s_m=0.0,
             pace_mps=pace,

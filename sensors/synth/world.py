@@ -27,7 +27,10 @@ _SURFACE_MATERIAL = {
 }
 _PAINT_HEIGHT_M = 0.006
 _YELLOW = (0.62, 0.40, 0.04)
-_TREE_VARIANTS = 6
+_VARIANTS = 6
+_USUAL_HEIGHT_M = {"tree": 8.0, "hedge": 1.0}
+"""Plants come in a few shapes that are scaled; other props are built at their height."""
+_KERB_M = 0.15
 
 
 @dataclass(frozen=True)
@@ -127,18 +130,18 @@ def _building(building: Building) -> list[_Piece]:
 def _prop(prop: Prop) -> _Piece:
     """A prop in place; leaves differ in their green from tree to tree."""
     key = crc32(np.array(prop.xy_m).tobytes())
-    mesh = _prop_shape(prop.kind, key % _TREE_VARIANTS) if prop.kind in ("tree", "hedge") else prop_mesh(prop.kind, prop.height_m, key)
-    scale = prop.height_m / (8.0 if prop.kind == "tree" else 1.0) if prop.kind in ("tree", "hedge") else 1.0
-    ground_m = 0.15
-    piece = _plain(mesh.moved((*prop.xy_m, ground_m), prop.yaw_rad, scale))
+    grows = prop.kind in _USUAL_HEIGHT_M
+    usual = _USUAL_HEIGHT_M.get(prop.kind, prop.height_m)
+    mesh = _prop_shape(prop.kind, usual, key % _VARIANTS if grows else key % 2)
+    piece = _plain(mesh.moved((*prop.xy_m, _KERB_M), prop.yaw_rad, prop.height_m / usual))
     shade = np.array([0.8 + 0.5 * (key % 97) / 97, 0.85 + 0.3 * (key % 89) / 89, 0.8 + 0.4 * (key % 83) / 83])
     leaf = (piece.mesh.material == Material.LEAF)[:, None]
     return _Piece(piece.mesh, np.where(leaf, piece.rgb * shade, piece.rgb))
 
 
 @lru_cache(maxsize=64)
-def _prop_shape(kind: str, variant: int) -> Mesh:
-    return prop_mesh(kind, 8.0 if kind == "tree" else 1.0, variant)
+def _prop_shape(kind: str, height_m: float, variant: int) -> Mesh:
+    return prop_mesh(kind, height_m, variant)
 
 
 def _lamp_heads(props: tuple[Prop, ...]) -> Float[np.ndarray, "k 3"]:

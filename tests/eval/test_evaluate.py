@@ -156,6 +156,14 @@ def test_unreadable_answers_fail_with_their_reason(world, tmp_path):
     assert scores[bad[4]]["speed_ok"] is None
 
 
+def test_the_share_of_unreadable_answers_is_theirs_alone(world, tmp_path):
+    answers = true_answers(world)
+    refused = sorted(answers)[: len(answers) // 4]
+    metrics, _ = scored(world, tmp_path, answers | dict.fromkeys(refused, "I cannot tell."))
+    assert metrics["parse.failure_rate"]["value"] == pytest.approx(len(refused) / len(answers))
+    assert metrics["parse.failure_rate.refusal"]["value"] == pytest.approx(len(refused) / len(answers))
+
+
 def test_files_say_what_was_evaluated(world, tmp_path):
     scored(world, tmp_path, true_answers(world))
     config = yaml.safe_load((tmp_path / "eval/config.yaml").read_text())
