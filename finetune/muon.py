@@ -24,12 +24,12 @@ NEWTON_SCHULZ_STEPS = 5
 def orthogonal(matrix: Float[torch.Tensor, "rows columns"]) -> Float[torch.Tensor, "rows columns"]:
     """About the nearest matrix whose singular values are all 1 (they come out between 0.7 and 1.2)."""
     a, b, c = NEWTON_SCHULZ
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / wide.norm().clamp(min=1e-7)
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    wide: torch.Tensor = (matrix.T if is_tall else matrix) / matrix.norm().clamp(min=1e-7)
     for _ in range(NEWTON_SCHULZ_STEPS):
         gram = wide @ wide.T
         wide = a * wide + (b * gram + c * gram @ gram) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return wide.T if is_tall else wide
 
 
 class Muon(torch.optim.Optimizer):

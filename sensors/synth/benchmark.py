@@ -63,18 +63,24 @@ def time_scene(bench: Bench) -> bool:
 
 def main() -> int:
     """Print median and quartiles of the seconds of a keyframe, and of its parts."""
-    parser = argparse.ArgumentParser(description="Seconds per synthetic keyframe (six 800x450 images, lidar, five radars).")
+    parser = argparse.ArgumentParser(
+        description="Seconds per synthetic keyframe (six 800x450 images, lidar, five radars)."
+    )
     parser.add_argument("--keyframes", type=int, default=8, help="timed keyframes of each worker's scene")
     parser.add_argument("--workers", type=int, default=available_cores(), help="processes of one thread each")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         benches = [Bench(Path(folder), index, options.keyframes) for index in range(options.workers)]
         summary = map_logs(time_scene, benches, step="benchmark", workers=options.workers)
-        times = [row for bench in benches if bench.log_id in summary.done for row in json.loads(bench.answer.read_text())]
+        times = [
+            row for bench in benches if bench.log_id in summary.done for row in json.loads(bench.answer.read_text())
+        ]
     if summary.failures:
         sys.stderr.write(f"{summary.failures[0].message}\n")
         return 1
-    sys.stdout.write(f"{platform.machine()}, {available_cores()} cores, {options.workers} workers, {len(times)} keyframes, seed 7\n")
+    sys.stdout.write(
+        f"{platform.machine()}, {available_cores()} cores, {options.workers} workers, {len(times)} keyframes, seed 7\n"
+    )
     for part in times[0]:
         low, median, high = np.percentile([row[part] for row in times], [25, 50, 75])
         sys.stdout.write(f"{part:>7}: {median:.3f} s of one worker (quartiles {low:.3f} to {high:.3f})\n")

@@ -78,7 +78,13 @@ class Stopwatch:
 
 
 def render(
-    world: World, camera: Camera, global_SE3_ego: SE3, posed: list[Posed], light: Light, seed: tuple[int, ...], watch: Stopwatch
+    world: World,
+    camera: Camera,
+    global_SE3_ego: SE3,
+    posed: list[Posed],
+    light: Light,
+    seed: tuple[int, ...],
+    watch: Stopwatch,
 ) -> Shot:
     """Take one picture.
 
@@ -128,7 +134,9 @@ def _colours(frame: _Frame, hits: Hits, uv_px: Float32[np.ndarray, "n 2"]) -> Fl
     return out
 
 
-def _shadow_grid(world: World, view: View, hits: Hits, light: Light, posed: list[Posed]) -> Float32[np.ndarray, "h w"] | None:
+def _shadow_grid(
+    world: World, view: View, hits: Hits, light: Light, posed: list[Posed]
+) -> Float32[np.ndarray, "h w"] | None:
     """Share of the sun at every second pixel of every second row, a little blurred; None where nothing casts shadows."""
     if not light.shadows:
         return None
@@ -136,15 +144,21 @@ def _shadow_grid(world: World, view: View, hits: Hits, light: Light, posed: list
     places = (np.arange(0, height, 2)[:, None] * width + np.arange(0, width, 2)[None]).ravel()
     chosen = np.flatnonzero(hits.owner[places] == TOWN)
     index = places[chosen]
-    reach = [one for one in posed if np.linalg.norm(one.global_SE3_actor.translation_m - view.global_SE3_cam.translation_m) < 60.0]
+    reach = [
+        one
+        for one in posed
+        if np.linalg.norm(one.global_SE3_actor.translation_m - view.global_SE3_cam.translation_m) < 60.0
+    ]
     xyz = np.take(hits.direction, index, axis=1) * hits.depth_m[index] + column(view.global_SE3_cam.translation_m)
     lit = np.ones(len(places), dtype=np.float32)
     lit[chosen] = sun_reaches(world, view, xyz, np.take(hits.normal, index, axis=1), light, reach)
     grid = lit.reshape((height + 1) // 2, (width + 1) // 2)
-    return uniform_filter(grid, 3)
+    return np.asarray(uniform_filter(grid, 3))
 
 
-def _smooth_edges(rgb: Float32[np.ndarray, "3 n"], frame: _Frame, hits: Hits, uv_px: Float32[np.ndarray, "n 2"]) -> None:
+def _smooth_edges(
+    rgb: Float32[np.ndarray, "3 n"], frame: _Frame, hits: Hits, uv_px: Float32[np.ndarray, "n 2"]
+) -> None:
     """Average pixels at edges with three more samples each."""
     edge = np.flatnonzero(_edges(rgb, hits, frame.view.camera, frame.light).ravel())
     if not len(edge):
@@ -162,9 +176,14 @@ def _edges(rgb: Float32[np.ndarray, "3 n"], hits: Hits, camera: Camera, light: L
     owner, inverse = hits.owner.reshape(shape), 1.0 / np.maximum(hits.depth_m.reshape(shape), np.float32(0.1))
     tone = np.sqrt(np.clip(rgb[1].reshape(shape) * np.float32(light.exposure), 0.0, 1.0))
     edge = np.zeros(shape, dtype=bool)
-    for near, far in (((slice(None), slice(1, None)), (slice(None), slice(None, -1))), ((slice(1, None),), (slice(None, -1),))):
+    for near, far in (
+        ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
+        ((slice(1, None),), (slice(None, -1),)),
+    ):
         differs = owner[near] != owner[far]
-        differs |= np.abs(inverse[near] - inverse[far]) > np.float32(0.04) * np.maximum(inverse[near], inverse[far]) + np.float32(0.001)
+        differs |= np.abs(inverse[near] - inverse[far]) > np.float32(0.04) * np.maximum(
+            inverse[near], inverse[far]
+        ) + np.float32(0.001)
         differs |= np.abs(tone[near] - tone[far]) > np.float32(0.13)
         edge[near] |= differs
         edge[far] |= differs
@@ -191,7 +210,7 @@ def _tone_table() -> UInt8[np.ndarray, "4096"]:
     """Tone curve and display gamma over the square root of light."""
     light = (np.arange(_TONE_STEPS) / (_TONE_STEPS - 1)) ** 2 * _TONE_MAX * 0.72
     curve = light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
-    return (255.0 * np.clip(curve, 0.0, 1.0) ** (1 / 2.2) + 0.5).astype(np.uint8)
+    return np.asarray((255.0 * np.clip(curve, 0.0, 1.0) ** (1 / 2.2) + 0.5).astype(np.uint8))
 
 
 def _bloom(rgb: Float32[np.ndarray, "3 h w"], light: Light) -> Float32[np.ndarray, "3 h w"]:
@@ -202,7 +221,7 @@ def _bloom(rgb: Float32[np.ndarray, "3 h w"], light: Light) -> Float32[np.ndarra
     wide = sum(gaussian_filter(small, (0, sigma, sigma)) for sigma in (0.8, 2.5, 7.0)) * np.float32(0.5)
     out = np.zeros_like(rgb)
     grown = np.repeat(np.repeat(wide, 4, axis=1), 4, axis=2)
-    out[:, :height, :width] = uniform_filter(uniform_filter(grown, (0, 4, 4)), (0, 3, 3))
+    out[:, :height, :width] = uniform_filter(grown, (1, 5, 5))
     return out
 
 

@@ -65,7 +65,9 @@ def record_keyframe(recorder: Recorder, keyframe: int, at_s: float) -> None:
     annotated = {label.posed.index: label.posed.actor.actor_id for label in labels}
     for channel, one in seen:
         if one.bbox_px is not None and one.actor_index in annotated:
-            out.add_box(keyframe, channel, annotated[one.actor_index], one.bbox_px, one.visible_px / max(one.alone_px, 1))
+            out.add_box(
+                keyframe, channel, annotated[one.actor_index], one.bbox_px, one.visible_px / max(one.alone_px, 1)
+            )
     recorder.watch.lap("label")
 
 
@@ -125,7 +127,9 @@ def _scan_radars(recorder: Recorder, keyframe: int, at_s: float) -> Float[np.nda
         velocity = velocity_mps(out.scene.ego, out.scene.times_s, time_s)
         early, late = (sample(out.scene.ego, out.scene.times_s, time_s + step)[1] for step in (-0.05, 0.05))
         rng = _rng(recorder, radar.channel, keyframe)
-        points = scan(recorder.world, radar, global_SE3_ego, velocity, (late - early) / 0.1, _actors(recorder, time_s), rng)
+        points = scan(
+            recorder.world, radar, global_SE3_ego, velocity, (late - early) / 0.1, _actors(recorder, time_s), rng
+        )
         out.add_data(keyframe, radar.channel, time_s, global_SE3_ego, pcd_bytes(points), "pcd")
         xyz = np.stack([points["x"], points["y"], points["z"]], axis=-1)
         found.append(global_SE3_ego @ radar.ego_SE3_radar @ xyz)

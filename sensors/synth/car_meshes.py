@@ -6,6 +6,7 @@ Built in metres, x forward, z up, wheels on z = 0, centred in x and y.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -45,10 +46,16 @@ class CarShape:
 
 
 CAR_SHAPES: dict[str, CarShape] = {
-    "sedan": CarShape(4.70, 1.85, 1.45, 0.72, 0.94, 0.98, 1.00, 0.28, -0.95, -1.72, (-0.18, -1.10), 0.33, (-1.40, 1.40)),
-    "hatchback": CarShape(4.10, 1.76, 1.48, 0.74, 0.94, 0.96, 0.98, 0.30, -1.40, -1.92, (-0.22, -1.12), 0.31, (-1.28, 1.26)),
+    "sedan": CarShape(
+        4.70, 1.85, 1.45, 0.72, 0.94, 0.98, 1.00, 0.28, -0.95, -1.72, (-0.18, -1.10), 0.33, (-1.40, 1.40)
+    ),
+    "hatchback": CarShape(
+        4.10, 1.76, 1.48, 0.74, 0.94, 0.96, 0.98, 0.30, -1.40, -1.92, (-0.22, -1.12), 0.31, (-1.28, 1.26)
+    ),
     "suv": CarShape(4.70, 1.95, 1.72, 0.90, 1.08, 1.12, 1.02, 0.42, -1.75, -2.16, (-0.15, -1.12), 0.38, (-1.42, 1.40)),
-    "van": CarShape(5.40, 2.05, 2.30, 1.02, 1.22, 1.24, 1.95, 1.22, -2.50, -2.64, (0.45, -0.9), 0.35, (-1.70, 1.75), blind_rear=True),
+    "van": CarShape(
+        5.40, 2.05, 2.30, 1.02, 1.22, 1.24, 1.95, 1.22, -2.50, -2.64, (0.45, -0.9), 0.35, (-1.70, 1.75), blind_rear=True
+    ),
 }
 
 
@@ -141,7 +148,7 @@ def _windows(shape: CarShape, cabin: Loft) -> list[Mesh]:
     panes = [cabin.patch((front + 0.02, cowl - 0.03), (0.27, 0.73), Material.GLASS)]
     panes.append(cabin.patch((deck + 0.1 * (rear - deck), rear - 0.03), (0.28, 0.72), Material.GLASS))
     edges = [cowl - 0.22, *shape.pillars_x_m, 0.35 * rear + 0.65 * deck]
-    for i, (ahead, behind) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (ahead, behind) in enumerate(pairwise(edges)):
         if shape.blind_rear and i > 0:
             break
         for low, high in ((0.055, 0.178), (0.945, 0.822)):
@@ -169,12 +176,20 @@ def _lamps(shape: CarShape, body: Loft) -> list[Mesh]:
     parts = []
     for low, high in ((2.55 / 12, 4.1 / 12), (1 - 2.55 / 12, 1 - 4.1 / 12)):
         parts.append(body.patch((half - 0.34, half - 0.004), (low, high), Material.HEADLIGHT, 0.008))
-        parts.append(body.patch((-half + 0.004, -half + 0.20), (low - np.sign(0.5 - low) * 0.02, high), Material.TAILLIGHT, 0.008))
+        parts.append(
+            body.patch(
+                (-half + 0.004, -half + 0.20), (low - np.sign(0.5 - low) * 0.02, high), Material.TAILLIGHT, 0.008
+            )
+        )
     front, rear = shape.hood_m - 0.11, shape.deck_m - 0.14
     lamp_y = 0.31 * shape.width_m
     for side in (-1, 1):
-        parts.append(box_mesh((half, side * lamp_y, front - 0.075), (0.02, 0.16 * shape.width_m, 0.11), Material.HEADLIGHT))
-        parts.append(box_mesh((-half, side * lamp_y, rear - 0.08), (0.02, 0.15 * shape.width_m, 0.14), Material.TAILLIGHT))
+        parts.append(
+            box_mesh((half, side * lamp_y, front - 0.075), (0.02, 0.16 * shape.width_m, 0.11), Material.HEADLIGHT)
+        )
+        parts.append(
+            box_mesh((-half, side * lamp_y, rear - 0.08), (0.02, 0.15 * shape.width_m, 0.14), Material.TAILLIGHT)
+        )
     return parts
 
 
@@ -198,7 +213,10 @@ def _ends(shape: CarShape) -> list[Mesh]:
 def _mirrors(shape: CarShape) -> list[Mesh]:
     """Two door mirrors within the outer width."""
     x_m, z_m = shape.cowl_x_m - 0.38, shape.belt_m + 0.06
-    return [box_mesh((x_m, side * (0.5 * shape.width_m - 0.03), z_m), (0.12, 0.20, 0.13), Material.PAINT) for side in (-1, 1)]
+    return [
+        box_mesh((x_m, side * (0.5 * shape.width_m - 0.03), z_m), (0.12, 0.20, 0.13), Material.PAINT)
+        for side in (-1, 1)
+    ]
 
 
 def wheel_pair(axle_x_m: float, half_width_m: float, radius_m: float, tread_m: float = 0.22) -> list[Mesh]:
@@ -208,7 +226,12 @@ def wheel_pair(axle_x_m: float, half_width_m: float, radius_m: float, tread_m: f
     for side in (-1.0, 1.0):
         outer = side * (half_width_m + 0.004)
         arch = np.stack(
-            [axle_x_m + 1.2 * radius_m * np.cos(angle), np.full_like(angle, outer), radius_m + 1.2 * radius_m * np.sin(angle)], -1
+            [
+                axle_x_m + 1.2 * radius_m * np.cos(angle),
+                np.full_like(angle, outer),
+                radius_m + 1.2 * radius_m * np.sin(angle),
+            ],
+            -1,
         )
         parts.append(fan_mesh(arch if side < 0 else arch[::-1], Material.SEAM))
         hub, face = (axle_x_m, outer - side * tread_m, radius_m), (axle_x_m, outer + side * 0.010, radius_m)
@@ -219,7 +242,14 @@ def wheel_pair(axle_x_m: float, half_width_m: float, radius_m: float, tread_m: f
 
 def _rim(axle_x_m: float, face_y_m: float, radius_m: float, side: float) -> list[Mesh]:
     """A dark dish with five bright spokes and a ring."""
-    dish = tube_mesh((axle_x_m, face_y_m - side * 0.02, radius_m), (axle_x_m, face_y_m, radius_m), 0.68 * radius_m, 0.66 * radius_m, Material.RIM, 20)
+    dish = tube_mesh(
+        (axle_x_m, face_y_m - side * 0.02, radius_m),
+        (axle_x_m, face_y_m, radius_m),
+        0.68 * radius_m,
+        0.66 * radius_m,
+        Material.RIM,
+        20,
+    )
     parts = [dish]
     for k in range(5):
         angle = np.radians(90 + 72 * k + 36)

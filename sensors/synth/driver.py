@@ -11,7 +11,7 @@ import numpy as np
 HARDEST_BRAKE_MPS2 = 7.5
 _BEND_BRAKE_MPS2 = 1.7
 _SPEED_RELAX_S = 0.4
-_MOBIL_GAIN_MPS2 = 0.35
+_MOBIL_GAIN_MPS2 = 0.2
 _MOBIL_SAFE_MPS2 = -2.2
 _CLEAR_GAP_M = 3.0
 
@@ -90,8 +90,8 @@ def draw_driver(model: str, rng: np.random.Generator) -> Driver:
     """A driver for a vehicle model; heavy vehicles are lazier, cyclists slower."""
     agility = {"truck": 0.65, "bus": 0.65, "bicycle": 0.5, "motorcycle": 1.3}.get(model, 1.0)
     top = float(rng.uniform(3.8, 6.2)) if model == "bicycle" else 13.0 if model in ("truck", "bus") else 20.0
-    slow = model not in ("bicycle", "motorcycle") and rng.random() < 0.12
-    share = rng.uniform(0.55, 0.7) if slow else rng.uniform(0.86, 1.06)
+    slow = model not in ("bicycle", "motorcycle") and rng.random() < 0.16
+    share = rng.uniform(0.5, 0.68) if slow else rng.uniform(0.86, 1.06)
     return Driver(
         speed_share=float(share),
         headway_s=float(rng.uniform(0.9, 1.6)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_WHEELBASE_SHARE = 0.6
 Rgb = tuple[float, float, float]
 
 
@@ -25,6 +26,16 @@ class Body:
     def front_m(self) -> float:
         """From the rear axle forward to the front end of the box."""
         return self.length_m - self.rear_m
+
+    @property
+    def long(self) -> bool:
+        """Whether it needs a whole junction to turn in."""
+        return self.length_m > 7.0
+
+    @property
+    def wheelbase_m(self) -> float:
+        """From the rear axle forward to the front axle."""
+        return _WHEELBASE_SHARE * self.length_m
 
     @property
     def centre_m(self) -> float:

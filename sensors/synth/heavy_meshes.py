@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from sensors.synth.car_meshes import wheel_pair
@@ -50,10 +52,19 @@ def _cab(front_x_m: float, width_m: float) -> Mesh:
     """Windscreen, side windows, grille and mirrors in front of the cargo box."""
     rear = front_x_m - 1.85
     half = width_m / 2 - 0.05
-    stations = [(rear, 0.98, 2.75), (rear + 0.9, 1.0, 2.8), (front_x_m - 0.45, 1.0, 2.72), (front_x_m - 0.08, 0.97, 1.5), (front_x_m, 0.93, 1.35)]
+    stations = [
+        (rear, 0.98, 2.75),
+        (rear + 0.9, 1.0, 2.8),
+        (front_x_m - 0.45, 1.0, 2.72),
+        (front_x_m - 0.08, 0.97, 1.5),
+        (front_x_m, 0.93, 1.35),
+    ]
     rings = [_box_ring(half * wide, 0.42, high) for _, wide, high in stations]
     loft = Loft(np.array([station[0] for station in stations]), np.stack(rings))
-    parts = [loft.skin(Material.PAINT), loft.patch((front_x_m - 0.44, front_x_m - 0.09), (0.34, 0.66), Material.GLASS, 0.012)]
+    parts = [
+        loft.skin(Material.PAINT),
+        loft.patch((front_x_m - 0.44, front_x_m - 0.09), (0.34, 0.66), Material.GLASS, 0.012),
+    ]
     for side in (-1.0, 1.0):
         parts.append(box_mesh((front_x_m - 1.0, side * half, 2.02), (0.95, 0.03, 0.72), Material.GLASS))
         parts.append(box_mesh((front_x_m - 1.55, side * half, 1.5), (0.02, 0.02, 1.7), Material.SEAM))
@@ -66,7 +77,12 @@ def _cab(front_x_m: float, width_m: float) -> Mesh:
 def _shell(length_m: float, width_m: float, low_m: float, high_m: float, material: Material) -> Mesh:
     """A long box with rounded edges."""
     half = length_m / 2
-    stations = [(-half, 0.94, high_m - 0.12), (-half + 0.12, 1.0, high_m), (half - 0.2, 1.0, high_m), (half, 0.93, high_m - 0.16)]
+    stations = [
+        (-half, 0.94, high_m - 0.12),
+        (-half + 0.12, 1.0, high_m),
+        (half - 0.2, 1.0, high_m),
+        (half, 0.93, high_m - 0.16),
+    ]
     rings = [_box_ring(width_m / 2 * wide, low_m, high) for _, wide, high in stations]
     return Loft(np.array([station[0] for station in stations]), np.stack(rings)).skin(material)
 
@@ -86,9 +102,11 @@ def _box_ring(half_width_m: float, low_m: float, high_m: float) -> np.ndarray:
 def _side_windows(side: float, width_m: float, edges_x_m: np.ndarray, low_m: float, high_m: float) -> list[Mesh]:
     return [
         box_mesh(
-            (0.5 * (start + end), side * width_m / 2, 0.5 * (low_m + high_m)), (end - start - 0.09, 0.016, high_m - low_m), Material.GLASS
+            (0.5 * (start + end), side * width_m / 2, 0.5 * (low_m + high_m)),
+            (end - start - 0.09, 0.016, high_m - low_m),
+            Material.GLASS,
         )
-        for start, end in zip(edges_x_m[:-1], edges_x_m[1:], strict=True)
+        for start, end in pairwise(edges_x_m)
     ]
 
 

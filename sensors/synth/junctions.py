@@ -95,7 +95,7 @@ class Junctions:
         node = self._network.paths[connector].node
         if node is not None:
             self._held[node][vehicle.number] = connector
-            if vehicle.long:
+            if vehicle.body.long:
                 self._long.add(vehicle.number)
 
     def crosswalk_clear(self, node: Node, leg: int, vehicles: dict[int, Vehicle]) -> bool:
@@ -175,7 +175,7 @@ class Junctions:
         parted_m = self._network.conflicts[path.lane_id].get(other)
         if parted_m is not None and not (vehicles[number].lane == other and vehicles[number].tail_s_m > parted_m):
             return True
-        swings = vehicle.long and path.turn != "straight"
+        swings = vehicle.body.long and path.turn != "straight"
         other_swings = number in self._long and self._network.paths[other].turn != "straight"
         return swings or other_swings
 

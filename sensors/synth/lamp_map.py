@@ -27,7 +27,9 @@ class LampMap:
     def at(self, x_m: Float32[np.ndarray, "n"], y_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
         """Light at places; 0 outside the grid, whose rim is dark."""
         height, width = self.light.shape
-        column = np.clip((x_m - np.float32(self.low_xy_m[0])) * np.float32(1.0 / _CELL_M), 0, width - 1).astype(np.int32)
+        column = np.clip((x_m - np.float32(self.low_xy_m[0])) * np.float32(1.0 / _CELL_M), 0, width - 1).astype(
+            np.int32
+        )
         row = np.clip((y_m - np.float32(self.low_xy_m[1])) * np.float32(1.0 / _CELL_M), 0, height - 1).astype(np.int32)
         return np.take(self.light.ravel(), row * np.int32(width) + column)
 
@@ -46,5 +48,7 @@ def bake_lamps(lamp_xyz_m: Float[np.ndarray, "k 3"]) -> LampMap:
         flat = ((rows[:, None] + 0.5 - row) ** 2 + (columns[None] + 0.5 - column) ** 2) * _CELL_M**2
         square = flat + z * z
         edge = np.clip(1.0 - flat / _REACH_M**2, 0.0, 1.0)
-        light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += _STRENGTH * edge * (z / np.sqrt(square)) ** 2.5 / square
+        light[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] += (
+            _STRENGTH * edge * (z / np.sqrt(square)) ** 2.5 / square
+        )
     return LampMap(low, light)

@@ -33,8 +33,12 @@ def beam_directions(lidar: Lidar) -> Float32[np.ndarray, "n 3"]:
     """Unit rays in the lidar frame, azimuth by azimuth (clockwise from the back, as the scanner turns), rings within."""
     azimuth = np.radians(-90.0 - 360.0 * np.arange(lidar.azimuths) / lidar.azimuths)[:, None]
     elevation = np.radians(lidar.elevation_deg)[None]
-    rays = [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.ones_like(azimuth) * np.sin(elevation)]
-    return np.stack(rays, axis=-1).reshape(-1, 3).astype(np.float32)
+    rays = [
+        np.cos(azimuth) * np.cos(elevation),
+        np.sin(azimuth) * np.cos(elevation),
+        np.ones_like(azimuth) * np.sin(elevation),
+    ]
+    return np.asarray(np.stack(rays, axis=-1).reshape(-1, 3).astype(np.float32))
 
 
 def sweep(
@@ -52,12 +56,13 @@ def sweep(
     noise = rng.normal(0.0, lidar.noise_m, len(beams)).astype(np.float32)
     luck = rng.uniform(0.7, 1.3, len(beams)).astype(np.float32)
     distance, laser, normal = _cast(world, posed, global_SE3_lidar.translation_m, direction)
-    facing = np.abs(np.einsum("ij,ij->i", normal, direction))
-    signal = laser * (0.25 + 0.75 * facing) * np.exp(-0.7 * np.float32(haze_per_m) * distance)
-    power = signal / (1.0 + (distance / np.float32(_HALF_POWER_M)) ** 2) * luck
-    kept = np.flatnonzero(np.isfinite(distance) & (distance < lidar.range_m) & (power > _THRESHOLD))
+    hit = np.flatnonzero(distance < lidar.range_m)
+    facing = np.abs(np.einsum("ij,ij->i", normal[hit], direction[hit]))
+    signal = laser[hit] * (0.25 + 0.75 * facing) * np.exp(-0.7 * np.float32(haze_per_m) * distance[hit]) * luck[hit]
+    power = signal / (1.0 + (distance[hit] / np.float32(_HALF_POWER_M)) ** 2)
+    kept, signal = hit[power > _THRESHOLD], signal[power > _THRESHOLD]
     xyz = beams[kept] * (distance + noise)[kept, None]
-    intensity = np.clip(np.round(255.0 * signal[kept] * luck[kept] * 0.6), 0, 255)
+    intensity = np.clip(np.round(np.float32(255.0 * 0.6) * signal), 0, 255)
     ring = np.tile(np.arange(len(lidar.elevation_deg)), lidar.azimuths)[kept]
     return Sweep(np.column_stack([xyz, intensity, ring]).astype(np.float32))
 
@@ -87,7 +92,9 @@ def _cast(
     return distance, laser, normal
 
 
-def near_rays(posed: Posed, origin_m: Float[np.ndarray, "3"], direction: Float32[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
+def near_rays(
+    posed: Posed, origin_m: Float[np.ndarray, "3"], direction: Float32[np.ndarray, "n 3"]
+) -> Bool[np.ndarray, "n"]:
     """Which unit rays pass through the sphere around an actor."""
     offset = posed.global_SE3_actor.translation_m - origin_m
     distance = float(np.linalg.norm(offset))

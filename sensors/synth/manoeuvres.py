@@ -17,7 +17,7 @@ _LOOK_AHEAD_M = 80.0
 _ORDER_GAP_M = 45.0
 _SIDE_CLEARANCE_M = 0.3
 _PASS_OFFSET_M = 0.85
-_PASS_ROOM_M = 30.0
+_PASS_ROOM_M = 20.0
 _PASSED_M = 2.5
 """Lead over a cyclist at which the passing is over."""
 _STOP_LINE_SHARE = 0.65
@@ -46,7 +46,7 @@ class Manoeuvres:
 
     def _turn_weight(self, vehicle: Vehicle, lane: int) -> float:
         turn = self._network.paths[lane].turn
-        if vehicle.long:
+        if vehicle.body.long:
             return {"straight": 100.0, "left": 1.0}.get(turn, 0.01)
         weight = 0.5 if turn == "straight" else 0.25
         return weight * (20.0 if turn == vehicle.favourite_turn and turn != "straight" else 1.0)
@@ -103,11 +103,11 @@ class Manoeuvres:
         for lane in vehicle.route:
             if distance > _LOOK_AHEAD_M:
                 return
+            yield from self._on_sibling(vehicle, lane, distance, occupancy)
             for occupant in occupancy.lane(lane):
                 if occupant.vehicle.number != number and self._overlap(vehicle, vehicle.offset_m, occupant):
                     yield distance + occupant.tail_s_m, occupant
                     return
-            yield from self._on_sibling(vehicle, lane, distance, occupancy)
             distance += self._network.paths[lane].length_m
 
     def _on_sibling(
@@ -171,9 +171,9 @@ class Manoeuvres:
         return False
 
     def _try_change(self, vehicle: Vehicle, target: int, occupancy: Occupancy, eager: bool) -> bool:
-        length = float(np.clip(vehicle.speed_mps * self._rng.uniform(2.8, 3.6), 16.0, 48.0))
+        length = float(np.clip(vehicle.speed_mps * self._rng.uniform(2.6, 3.4), 14.0, 48.0))
         path = self._network.paths[vehicle.lane]
-        if vehicle.speed_mps < 4.0 or path.length_m - vehicle.front_s_m < length + 12.0:
+        if vehicle.speed_mps < 4.0 or path.length_m - vehicle.front_s_m < length + 8.0:
             return False
         scaled = vehicle.s_m * self._network.paths[target].length_m / path.length_m
         there = self._neighbourhood(vehicle, target, scaled, occupancy)
@@ -211,9 +211,10 @@ class Manoeuvres:
         self.extend_route(vehicle)
 
     def _begin_pass(self, vehicle: Vehicle, occupancy: Occupancy) -> None:
-        """Draw out a little inside the lane to pass a cyclist who keeps to its right edge."""
+        """Draw out a little inside the only lane to pass a cyclist who keeps to its right edge."""
         room = self._network.paths[vehicle.lane].length_m - vehicle.front_s_m
-        if vehicle.long or room < _PASS_ROOM_M:
+        straight_on = self._network.paths[vehicle.route[0]].turn == "straight"
+        if vehicle.body.long or room < _PASS_ROOM_M or not straight_on or self._network.left[vehicle.lane] is not None:
             return
         occupant = next(occupancy.ahead(vehicle.lane, vehicle.s_m, vehicle.number), None)
         if occupant is None or occupant.vehicle.body.model != "bicycle":

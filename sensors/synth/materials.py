@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -98,7 +99,7 @@ _LOOKS: dict[Material, _Look] = {
 }
 
 
-def _column(values: list[tuple[float, ...]] | list[float]) -> np.ndarray:
+def _column(values: Sequence[tuple[float, ...]] | Sequence[float]) -> np.ndarray:
     table = np.array(values, dtype=np.float32)
     table.setflags(write=False)
     return table

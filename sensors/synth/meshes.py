@@ -49,6 +49,13 @@ def merge(parts: Sequence[Mesh]) -> Mesh:
     )
 
 
+def without_slivers(mesh: Mesh) -> Mesh:
+    """Without triangles of no area, such as those at the poles of a blob."""
+    a, b, c = (mesh.vertices_m[mesh.triangles[:, i]] for i in range(3))
+    solid = np.linalg.norm(np.cross(b - a, c - a), axis=1) > 1e-10
+    return Mesh(mesh.vertices_m, mesh.triangles[solid], mesh.material[solid])
+
+
 def corner_normals(mesh: Mesh) -> Float[np.ndarray, "t 3 3"]:
     """A unit normal for each corner of each triangle: smooth over shallow edges, sharp over creases."""
     a, b, c = (mesh.vertices_m[mesh.triangles[:, i]] for i in range(3))
@@ -72,7 +79,9 @@ def grid_mesh(points_m: Float[np.ndarray, "r c 3"], material: Material) -> Mesh:
     rows, columns = points_m.shape[:2]
     index = np.arange(rows * columns).reshape(rows, columns)
     low, right, up, both = index[:-1, :-1], index[:-1, 1:], index[1:, :-1], index[1:, 1:]
-    triangles = np.concatenate([np.stack([low, up, both], -1).reshape(-1, 3), np.stack([low, both, right], -1).reshape(-1, 3)])
+    triangles = np.concatenate(
+        [np.stack([low, up, both], -1).reshape(-1, 3), np.stack([low, both, right], -1).reshape(-1, 3)]
+    )
     return Mesh(points_m.reshape(-1, 3), triangles, np.full(len(triangles), material))
 
 
@@ -124,14 +133,24 @@ def tube_mesh(
 
 
 def blob_mesh(
-    centre_m: Sequence[float], radii_m: Sequence[float], material: Material, rings: int = 7, sides: int = 10, rough: float = 0.0,
+    centre_m: Sequence[float],
+    radii_m: Sequence[float],
+    material: Material,
+    rings: int = 7,
+    sides: int = 10,
+    rough: float = 0.0,
     seed: int = 0,
 ) -> Mesh:
     """An ellipsoid; `rough` shifts its points in and out by that share, reproducibly."""
     polar = np.linspace(0.0, np.pi, rings)
     angle = np.linspace(0.0, 2 * np.pi, sides, endpoint=False)
     unit = np.stack(
-        [np.outer(np.sin(polar), np.cos(angle)), np.outer(np.sin(polar), np.sin(angle)), np.outer(np.cos(polar), np.ones(sides))], -1
+        [
+            np.outer(np.sin(polar), np.cos(angle)),
+            np.outer(np.sin(polar), np.sin(angle)),
+            np.outer(np.cos(polar), np.ones(sides)),
+        ],
+        -1,
     )
     bump = 1.0 + rough * np.random.default_rng(seed).uniform(-1.0, 1.0, (rings, sides, 1))
     bump[[0, -1]] = 1.0
@@ -146,7 +165,10 @@ def _closed_grid(points_m: Float[np.ndarray, "r s 3"], material: Material) -> Me
     j = (i + 1) % sides
     low, high = row * sides, (row + 1) * sides
     triangles = np.concatenate(
-        [np.stack([low + i, high + i, high + j], -1).reshape(-1, 3), np.stack([low + i, high + j, low + j], -1).reshape(-1, 3)]
+        [
+            np.stack([low + i, high + i, high + j], -1).reshape(-1, 3),
+            np.stack([low + i, high + j, low + j], -1).reshape(-1, 3),
+        ]
     )
     return Mesh(points_m.reshape(-1, 3), triangles, np.full(len(triangles), material))
 
@@ -166,14 +188,23 @@ class Loft:
     def points(self, x_m: Float[np.ndarray, "a"], along: Float[np.ndarray, "b"]) -> Float[np.ndarray, "a b 3"]:
         """Points of the skin at positions x and ring parameters 0 (bottom right) to 1 (bottom left)."""
         rings = np.stack(
-            [[np.interp(x_m, self.x_m, self.rings_yz_m[:, k, c]) for c in range(2)] for k in range(self.rings_yz_m.shape[1])]
+            [
+                [np.interp(x_m, self.x_m, self.rings_yz_m[:, k, c]) for c in range(2)]
+                for k in range(self.rings_yz_m.shape[1])
+            ]
         )
         nodes = np.linspace(0.0, 1.0, rings.shape[0])
         yz = np.stack([[np.interp(along, nodes, rings[:, c, a]) for c in range(2)] for a in range(len(x_m))])
-        return np.concatenate([np.broadcast_to(x_m[:, None, None], (len(x_m), len(along), 1)), yz.transpose(0, 2, 1)], axis=-1)
+        return np.concatenate(
+            [np.broadcast_to(x_m[:, None, None], (len(x_m), len(along), 1)), yz.transpose(0, 2, 1)], axis=-1
+        )
 
     def patch(
-        self, x_range_m: tuple[float, float], along: tuple[float, float], material: Material, lift_m: float = 0.006,
+        self,
+        x_range_m: tuple[float, float],
+        along: tuple[float, float],
+        material: Material,
+        lift_m: float = 0.006,
         top_x_range_m: tuple[float, float] | None = None,
     ) -> Mesh:
         """A piece of the skin, lifted off it; `top_x_range_m` slants its front and back edges."""
@@ -181,7 +212,9 @@ class Loft:
         ring = np.linspace(0.0, 1.0, self.rings_yz_m.shape[1])
         columns = np.unique(np.concatenate([[start, end], ring[(ring > start) & (ring < end)]]))
         inner = self.x_m[(self.x_m > x_range_m[0]) & (self.x_m < x_range_m[1])]
-        share = np.unique(np.concatenate([[0.0, 1.0], (inner - x_range_m[0]) / (x_range_m[1] - x_range_m[0]), [0.25, 0.5, 0.75]]))
+        share = np.unique(
+            np.concatenate([[0.0, 1.0], (inner - x_range_m[0]) / (x_range_m[1] - x_range_m[0]), [0.25, 0.5, 0.75]])
+        )
         top = top_x_range_m or x_range_m
         grid = np.zeros((len(share), len(columns), 3))
         for c, column in enumerate(columns):
@@ -194,7 +227,9 @@ class Loft:
     def skin(self, material: Material) -> Mesh:
         """The whole body with flat ends."""
         count = self.rings_yz_m.shape[1]
-        points = np.concatenate([np.broadcast_to(self.x_m[:, None, None], (len(self.x_m), count, 1)), self.rings_yz_m], axis=-1)
+        points = np.concatenate(
+            [np.broadcast_to(self.x_m[:, None, None], (len(self.x_m), count, 1)), self.rings_yz_m], axis=-1
+        )
         bottom = points[:, [-1, 0]]
         ends = [fan_mesh(points[0], material), fan_mesh(points[-1, ::-1], material)]
         return merge([grid_mesh(points, material), grid_mesh(bottom, Material.PLASTIC), *ends])
@@ -203,4 +238,4 @@ class Loft:
 def _grid_normals(grid: Float[np.ndarray, "r c 3"]) -> Float[np.ndarray, "r c 3"]:
     """Unit normals of a sheet, from its two directions."""
     normal = np.cross(np.gradient(grid, axis=0), np.gradient(grid, axis=1))
-    return normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-12))

@@ -12,8 +12,15 @@ from jaxtyping import Float, Float32, Int
 from drive_vqa.errors import ConfigError
 from sensors.synth.car_meshes import CAR_SHAPES, car_mesh
 from sensors.synth.heavy_meshes import bus_mesh, truck_mesh
-from sensors.synth.meshes import Mesh, corner_normals
-from sensors.synth.people_meshes import WALK_PHASES, barrier_mesh, bicycle_mesh, cone_mesh, motorcycle_mesh, pedestrian_mesh
+from sensors.synth.meshes import Mesh, corner_normals, without_slivers
+from sensors.synth.people_meshes import (
+    WALK_PHASES,
+    barrier_mesh,
+    bicycle_mesh,
+    cone_mesh,
+    motorcycle_mesh,
+    pedestrian_mesh,
+)
 from sensors.synth.world import ray_scene
 
 MODELS = (*CAR_SHAPES, "truck", "bus", "motorcycle", "bicycle", "pedestrian", "cone", "barrier")
@@ -51,7 +58,7 @@ def load_model(name: str, phase: int = 0) -> Model:
     Raises:
         ConfigError: If no model has this name.
     """
-    mesh = _mesh(name, phase)
+    mesh = without_slivers(_mesh(name, phase))
     low, high = _extent(name)
     unit = Mesh((mesh.vertices_m - 0.5 * (low + high)) / (high - low), mesh.triangles, mesh.material)
     normals = corner_normals(mesh).astype(np.float32)

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,12 @@ class SceneRows:
         return self.start_us + round(at_s * 1e6)
 
     def _log_and_calibration(self) -> None:
-        log = {"token": self.key("log"), "logfile": self.log_name, "vehicle": "synthetic", "date_captured": "2026-01-01"}
+        log = {
+            "token": self.key("log"),
+            "logfile": self.log_name,
+            "vehicle": "synthetic",
+            "date_captured": "2026-01-01",
+        }
         self.rows["log"].append({**log, "location": self.scene.town.name})
         for camera in self.rig.cameras:
             self._calibrate(camera.channel, camera.ego_SE3_cam, camera.intrinsics.tolist())
@@ -103,8 +109,16 @@ class SceneRows:
             self._calibrate(radar.channel, radar.ego_SE3_radar, [])
 
     def _calibrate(self, channel: str, ego_SE3_sensor: SE3, intrinsics: list[list[float]]) -> None:
-        pose = {"translation": ego_SE3_sensor.translation_m.tolist(), "rotation": ego_SE3_sensor.quaternion_wxyz.tolist()}
-        row = {"token": self.key("calibration", channel), "sensor_token": sensor_token(channel), **pose, "camera_intrinsic": intrinsics}
+        pose = {
+            "translation": ego_SE3_sensor.translation_m.tolist(),
+            "rotation": ego_SE3_sensor.quaternion_wxyz.tolist(),
+        }
+        row = {
+            "token": self.key("calibration", channel),
+            "sensor_token": sensor_token(channel),
+            **pose,
+            "camera_intrinsic": intrinsics,
+        }
         self.rows["calibrated_sensor"].append(row)
 
     def add_sample(self, keyframe: int, at_s: float) -> None:
@@ -113,7 +127,9 @@ class SceneRows:
         row = {"token": self.key("sample", keyframe), "timestamp": self.timestamp_us(at_s), "prev": "", "next": ""}
         self.rows["sample"].append({**row, "scene_token": scene_token})
 
-    def add_data(self, keyframe: int, channel: str, at_s: float, global_SE3_ego: SE3, content: bytes, kind: str) -> None:
+    def add_data(
+        self, keyframe: int, channel: str, at_s: float, global_SE3_ego: SE3, content: bytes, kind: str
+    ) -> None:
         """Write one sensor file and its rows; `kind` is `jpg`, `pcd.bin` or `pcd`."""
         time_us = self.timestamp_us(at_s)
         name = f"samples/{channel}/{self.log_name}__{channel}__{time_us}.{kind}"
@@ -171,24 +187,36 @@ class SceneRows:
             }
         )
 
-    def add_box(self, keyframe: int, channel: str, actor_id: int, bbox_px: tuple[int, int, int, int], visible_fraction: float) -> None:
+    def add_box(
+        self, keyframe: int, channel: str, actor_id: int, bbox_px: tuple[int, int, int, int], visible_fraction: float
+    ) -> None:
         """The exact 2D box of an annotated actor in one image."""
-        row: Row = {"sample_data_token": self.key("data", channel, keyframe), "instance_token": self.key("instance", actor_id)}
+        row: Row = {
+            "sample_data_token": self.key("data", channel, keyframe),
+            "instance_token": self.key("instance", actor_id),
+        }
         self.rows[BOX_TABLE].append({**row, "bbox": list(bbox_px), "visible_fraction": round(visible_fraction, 4)})
 
     def finish(self) -> Tables:
         """Link rows to their neighbours in time and add the scene and its instances."""
-        _link(self.rows["sample"], lambda row: "all")
-        _link(self.rows["sample_data"], lambda row: row["calibrated_sensor_token"])
-        _link(self.rows["sample_annotation"], lambda row: row["instance_token"])
+        _link(self.rows["sample"], itemgetter("scene_token"))
+        _link(self.rows["sample_data"], itemgetter("calibrated_sensor_token"))
+        _link(self.rows["sample_annotation"], itemgetter("instance_token"))
         samples = self.rows["sample"]
         scene = {"token": self.key("scene"), "log_token": self.key("log"), "nbr_samples": len(samples)}
         ends = {"first_sample_token": samples[0]["token"], "last_sample_token": samples[-1]["token"]}
         self.rows["scene"].append({**scene, **ends, "name": self.scene.name, "description": self.scene.description})
         for actor in self.scene.actors:
-            mine = [row["token"] for row in self.rows["sample_annotation"] if row["instance_token"] == self.key("instance", actor.actor_id)]
+            mine = [
+                row["token"]
+                for row in self.rows["sample_annotation"]
+                if row["instance_token"] == self.key("instance", actor.actor_id)
+            ]
             if mine:
-                instance = {"token": self.key("instance", actor.actor_id), "category_token": category_token(actor.category)}
+                instance = {
+                    "token": self.key("instance", actor.actor_id),
+                    "category_token": category_token(actor.category),
+                }
                 ends = {"first_annotation_token": mine[0], "last_annotation_token": mine[-1]}
                 self.rows["instance"].append({**instance, "nbr_annotations": len(mine), **ends})
         return self.rows
@@ -234,7 +262,12 @@ def _write_map(root: Path, town: Town, logs: list[Row], seed: int) -> Row:
     drivable_mask(town).save(buffer, "PNG")
     write_bytes(root / name, buffer.getvalue())
     tokens = [log["token"] for log in logs if log["location"] == town.name]
-    return {"category": "semantic_prior", "token": token(seed, "map", town.name), "filename": name, "log_tokens": tokens}
+    return {
+        "category": "semantic_prior",
+        "token": token(seed, "map", town.name),
+        "filename": name,
+        "log_tokens": tokens,
+    }
 
 
 def dump(content: Mapping[str, object] | Sequence[object]) -> str:

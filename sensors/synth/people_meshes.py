@@ -6,6 +6,7 @@ A walk has `WALK_PHASES` poses; the same size in all of them, so that a person d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -121,7 +122,10 @@ def _rider(hip: Point, neck: Point, hand: Point, foot: Point, helmet: bool) -> l
         parts.append(blob_mesh(wrist, (0.05, 0.04, 0.04), Material.SKIN, 6, 8))
         ankle = (foot[0], foot[1] * side, foot[2] + (0.17 if side > 0 and not helmet else 0.0))
         knee = (0.5 * (hip[0] + ankle[0]) + 0.26, 0.13 * side, 0.5 * (hip[2] + ankle[2]) + 0.08)
-        parts += [_bar((hip[0], 0.09 * side, hip[2]), knee, 0.08, Material.TROUSERS), _bar(knee, ankle, 0.055, Material.TROUSERS)]
+        parts += [
+            _bar((hip[0], 0.09 * side, hip[2]), knee, 0.08, Material.TROUSERS),
+            _bar(knee, ankle, 0.055, Material.TROUSERS),
+        ]
         parts.append(blob_mesh((ankle[0] + 0.06, ankle[1], ankle[2] - 0.03), (0.13, 0.05, 0.045), Material.SEAM, 6, 8))
     return parts
 
@@ -135,10 +139,19 @@ def _spoked_wheel(hub: Point, radius_m: float, tire_m: float) -> list[Mesh]:
     angle = np.linspace(0.0, 2 * np.pi, 19)
     rim = radius_m - tire_m
     points = [(hub[0] + rim * np.cos(a), hub[1], hub[2] + rim * np.sin(a)) for a in angle]
-    parts = [tube_mesh(a, b, tire_m, tire_m, Material.TIRE, 7) for a, b in zip(points[:-1], points[1:], strict=True)]
+    parts = [tube_mesh(a, b, tire_m, tire_m, Material.TIRE, 7) for a, b in pairwise(points)]
     parts += [tube_mesh(points[k], points[k + 9], 0.006, 0.006, Material.RIM, 4) for k in range(0, 9, 1)]
     side = 0.04
-    parts.append(tube_mesh((hub[0], hub[1] - side, hub[2]), (hub[0], hub[1] + side, hub[2]), 0.05 + tire_m, 0.05 + tire_m, Material.METAL, 10))
+    parts.append(
+        tube_mesh(
+            (hub[0], hub[1] - side, hub[2]),
+            (hub[0], hub[1] + side, hub[2]),
+            0.05 + tire_m,
+            0.05 + tire_m,
+            Material.METAL,
+            10,
+        )
+    )
     return parts
 
 
@@ -158,7 +171,7 @@ def barrier_mesh() -> Mesh:
     width = 2.5
     profile = np.array([[0.25, 0.0], [0.25, 0.12], [0.13, 0.32], [0.09, 0.80]])
     parts = []
-    for (x0, z0), (x1, z1) in zip(profile[:-1], profile[1:], strict=True):
+    for (x0, z0), (x1, z1) in pairwise(profile):
         parts.append(_wedge(x0, x1, z0, z1, width))
     parts.append(box_mesh((0, 0, 0.88), (0.05, width, 0.22), Material.WHITE))
     for k in range(5):
@@ -170,4 +183,8 @@ def _wedge(x0_m: float, x1_m: float, z0_m: float, z1_m: float, width_m: float) -
     """A trapezoid bar along y."""
     solid = box_mesh((0, 0, 0.5 * (z0_m + z1_m)), (2.0, width_m, z1_m - z0_m), Material.CONCRETE)
     half_depth = np.where(solid.vertices_m[:, 2] > 0.5 * (z0_m + z1_m), x1_m, x0_m)
-    return Mesh(solid.vertices_m * np.stack([half_depth, np.ones_like(half_depth), np.ones_like(half_depth)], -1), solid.triangles, solid.material)
+    return Mesh(
+        solid.vertices_m * np.stack([half_depth, np.ones_like(half_depth), np.ones_like(half_depth)], -1),
+        solid.triangles,
+        solid.material,
+    )

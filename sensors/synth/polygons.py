@@ -43,7 +43,9 @@ def _is_ear(outline_m: Float[np.ndarray, "n 2"], left: list[int], k: int) -> boo
     corner = [left[k - 1], left[k], left[(k + 1) % len(left)]]
     others = outline_m[[i for i in left if i not in corner]]
     a, b, c = outline_m[corner]
-    inside = (_cross(b - a, others - a) > 1e-9) & (_cross(c - b, others - b) > 1e-9) & (_cross(a - c, others - c) > 1e-9)
+    inside = (
+        (_cross(b - a, others - a) > 1e-9) & (_cross(c - b, others - b) > 1e-9) & (_cross(a - c, others - c) > 1e-9)
+    )
     return not inside.any()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,9 @@ class Posed:
     def corners_m(self) -> Float[np.ndarray, "8 3"]:
         """Corners of the box in the global frame."""
         size = np.array([self.actor.size_lwh_m])
-        return box_corners(self.global_SE3_actor.translation_m[None], size, np.array([self.global_SE3_actor.yaw_rad]))[0]
+        return np.asarray(
+            box_corners(self.global_SE3_actor.translation_m[None], size, np.array([self.global_SE3_actor.yaw_rad]))[0]
+        )
 
     @property
     def radius_m(self) -> float:
@@ -64,22 +67,35 @@ class ActorHits:
     uv: Float32[np.ndarray, "n 2"]
 
 
-def sample(trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: float) -> tuple[Float[np.ndarray, "3"], float, float]:
-    """Position (m), yaw (rad) and speed (m/s) between the samples."""
-    xyz = np.array([np.interp(at_s, times_s, trajectory.xyz_m[:, c]) for c in range(3)])
-    return xyz, float(np.interp(at_s, times_s, trajectory.yaw_rad)), float(np.interp(at_s, times_s, trajectory.speed_mps))
+def sample(
+    trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: float
+) -> tuple[Float[np.ndarray, "3"], float, float]:
+    """Position (m), yaw (rad) and speed (m/s) between the samples; before and after them, the first and the last."""
+    late = int(np.clip(np.searchsorted(times_s, at_s, side="right"), 1, len(times_s) - 1))
+    early = late - 1
+    share = min(max((at_s - float(times_s[early])) / float(times_s[late] - times_s[early]), 0.0), 1.0)
+    xyz = (1.0 - share) * trajectory.xyz_m[early] + share * trajectory.xyz_m[late]
+    yaw = (1.0 - share) * trajectory.yaw_rad[early] + share * trajectory.yaw_rad[late]
+    speed = (1.0 - share) * trajectory.speed_mps[early] + share * trajectory.speed_mps[late]
+    return xyz, float(yaw), float(speed)
+
+
+def upright(yaw_rad: float, xyz_m: Float[np.ndarray, "3"]) -> SE3:
+    """A pose that only turns about z; a thousand of them are made a keyframe, so without a general rotation in between."""
+    cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
+    return SE3(np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]]), xyz_m)
 
 
 def ego_pose(scene: Scene, at_s: float) -> SE3:
     """`global_SE3_ego` at an instant."""
     xyz, yaw, _ = sample(scene.ego, scene.times_s, at_s)
-    return SE3.from_yaw(yaw, xyz)
+    return upright(yaw, xyz)
 
 
 def velocity_mps(trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: float) -> Float[np.ndarray, "3"]:
     """Central difference over 0.1 s, clipped to the ends of the trajectory."""
     early, late = max(at_s - 0.05, float(times_s[0])), min(at_s + 0.05, float(times_s[-1]))
-    return (sample(trajectory, times_s, late)[0] - sample(trajectory, times_s, early)[0]) / (late - early)
+    return np.asarray((sample(trajectory, times_s, late)[0] - sample(trajectory, times_s, early)[0]) / (late - early))
 
 
 def pose_actors(scene: Scene, at_s: float, near_xy_m: Float[np.ndarray, "2"], range_m: float) -> list[Posed]:
@@ -87,8 +103,8 @@ def pose_actors(scene: Scene, at_s: float, near_xy_m: Float[np.ndarray, "2"], ra
     posed = []
     for index, actor in enumerate(scene.actors):
         xyz, yaw, speed = sample(actor.trajectory, scene.times_s, at_s)
-        if np.hypot(*(xyz[:2] - near_xy_m)) <= range_m:
-            posed.append(_pose(scene, index, actor, at_s, SE3.from_yaw(yaw, xyz), speed))
+        if math.hypot(xyz[0] - near_xy_m[0], xyz[1] - near_xy_m[1]) <= range_m:
+            posed.append(_pose(scene, index, actor, at_s, upright(yaw, xyz), speed))
     return posed
 
 
@@ -121,20 +137,24 @@ def _walk_phase(scene: Scene, actor: Actor, at_s: float, speed_mps: float) -> in
 
 def global_to_mesh(posed: Posed) -> Float[np.ndarray, "3 3"]:
     """Linear part of the map from the global frame to the model's cube."""
-    return (posed.mesh_turn.T @ posed.global_SE3_actor.rotation.T) / posed.mesh_size_m[:, None]
+    return np.asarray((posed.mesh_turn.T @ posed.global_SE3_actor.rotation.T) / posed.mesh_size_m[:, None])
 
 
 def cast_actor(posed: Posed, origin_m: Float[np.ndarray, "*o 3"], directions: Float32[np.ndarray, "n 3"]) -> ActorHits:
     """Cast global rays at one actor; the ray's parameter is the same in both frames."""
     rays = _model_rays(posed, origin_m, directions)
-    answer = posed.model.scene.cast_rays(o3d.core.Tensor(rays), nthreads=1)
-    return ActorHits(answer["t_hit"].numpy(), answer["primitive_ids"].numpy().astype(np.int32), answer["primitive_uvs"].numpy())
+    answer = posed.model.scene.cast_rays(o3d.core.Tensor.from_numpy(rays), nthreads=1)
+    return ActorHits(
+        answer["t_hit"].numpy(), answer["primitive_ids"].numpy().astype(np.int32), answer["primitive_uvs"].numpy()
+    )
 
 
-def actor_occludes(posed: Posed, origin_m: Float[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"]) -> np.ndarray:
+def actor_occludes(
+    posed: Posed, origin_m: Float[np.ndarray, "n 3"], directions: Float32[np.ndarray, "n 3"]
+) -> np.ndarray:
     """Which global rays meet the actor."""
     rays = _model_rays(posed, origin_m, directions)
-    return posed.model.scene.test_occlusions(o3d.core.Tensor(rays), nthreads=1).numpy()
+    return np.asarray(posed.model.scene.test_occlusions(o3d.core.Tensor.from_numpy(rays), nthreads=1).numpy())
 
 
 def _model_rays(
@@ -151,13 +171,15 @@ def actor_normals(posed: Posed, hits: ActorHits) -> Float32[np.ndarray, "n 3"]:
     """Smooth unit normals at hit places, in the global frame."""
     corners = posed.model.corner_normals[hits.triangle]
     normals = smooth(corners, hits.uv)
-    matrix = (posed.global_SE3_actor.rotation @ posed.mesh_turn @ np.diag(posed.model.usual_size_m / posed.mesh_size_m)).astype(np.float32)
+    matrix = (
+        posed.global_SE3_actor.rotation @ posed.mesh_turn @ np.diag(posed.model.usual_size_m / posed.mesh_size_m)
+    ).astype(np.float32)
     normals = normals @ matrix.T
-    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))
 
 
 def smooth(corner_normals: Float32[np.ndarray, "n 3 3"], uv: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "n 3"]:
     """Interpolate the three corner normals by barycentric coordinates; unit length."""
     u, v = uv[:, :1], uv[:, 1:]
     normals = corner_normals[:, 0] * (1 - u - v) + corner_normals[:, 1] * u + corner_normals[:, 2] * v
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-9))
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-9)))

@@ -18,9 +18,26 @@ from sensors.synth.rig import Radar
 from sensors.synth.world import World
 
 POINT = np.dtype(
-    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("dyn_prop", "i1"), ("id", "<i2"), ("rcs", "<f4"), ("vx", "<f4"), ("vy", "<f4")]
-    + [("vx_comp", "<f4"), ("vy_comp", "<f4"), ("is_quality_valid", "i1"), ("ambig_state", "i1"), ("x_rms", "i1"), ("y_rms", "i1")]
-    + [("invalid_state", "i1"), ("pdh0", "i1"), ("vx_rms", "i1"), ("vy_rms", "i1")]
+    [
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("z", "<f4"),
+        ("dyn_prop", "i1"),
+        ("id", "<i2"),
+        ("rcs", "<f4"),
+        ("vx", "<f4"),
+        ("vy", "<f4"),
+        ("vx_comp", "<f4"),
+        ("vy_comp", "<f4"),
+        ("is_quality_valid", "i1"),
+        ("ambig_state", "i1"),
+        ("x_rms", "i1"),
+        ("y_rms", "i1"),
+        ("invalid_state", "i1"),
+        ("pdh0", "i1"),
+        ("vx_rms", "i1"),
+        ("vy_rms", "i1"),
+    ]
 )
 """One echo, in the order and the types of nuScenes."""
 
@@ -33,8 +50,17 @@ _MOST_STILL = 70
 _STILL_SPEED_MPS = 0.5
 _STILL_RCS_DBSM = 4.0
 _ECHOING = (Material.WALL, Material.METAL, Material.CURB, Material.BARK, Material.SEAM, Material.PLASTIC)
-_RCS_DBSM = (("vehicle.bus", 20.0), ("vehicle.truck", 18.0), ("vehicle.motorcycle", 4.0), ("vehicle.bicycle", 1.0))
-_RCS_DBSM += (("vehicle", 11.0), ("human", -4.0), ("movable_object.barrier", 6.0), ("movable_object", -7.0))
+_RCS_DBSM: tuple[tuple[str, float], ...] = (
+    ("vehicle.bus", 20.0),
+    ("vehicle.truck", 18.0),
+    ("vehicle.motorcycle", 4.0),
+    ("vehicle.bicycle", 1.0),
+    ("vehicle", 11.0),
+    ("human", -4.0),
+    ("movable_object.barrier", 6.0),
+    ("movable_object", -7.0),
+)
+"""By the first prefix of the category that fits."""
 
 
 def scan(
@@ -65,11 +91,11 @@ def scan(
     bearing = np.arctan2(local[:, 1], local[:, 0]) + rng.normal(0.0, _SIGMA_BEARING_RAD, len(chosen))
     range_m = range_m + rng.normal(0.0, _SIGMA_RANGE_M, len(chosen))
     ray = np.column_stack([np.cos(bearing), np.sin(bearing)])
-    target_mps = np.array([_velocity(posed, who) for who in owner[chosen]]).reshape(-1, 3)
+    target_mps = np.array([_velocity(posed, who) for who in owner[chosen].tolist()]).reshape(-1, 3)
     to_radar = global_SE3_radar.rotation[:, :2]
     own_radial = (ray * (own_mps @ to_radar)).sum(axis=1)
     radial = (ray * (target_mps @ to_radar)).sum(axis=1) - own_radial + rng.normal(0.0, _SIGMA_SPEED_MPS, len(chosen))
-    rcs = np.array([_rcs(posed, who) for who in owner[chosen]]) + rng.normal(0.0, 2.5, len(chosen))
+    rcs = np.array([_rcs(posed, who) for who in owner[chosen].tolist()]) + rng.normal(0.0, 2.5, len(chosen))
     return _pack(ray * range_m[:, None], ray, radial, radial + own_radial, rcs)
 
 
@@ -77,8 +103,10 @@ def _fan(radar: Radar) -> Float32[np.ndarray, "n 3"]:
     """Unit rays in the radar frame."""
     bearing = np.radians(np.arange(-radar.half_width_deg, radar.half_width_deg + 1e-9, _BEAM_STEP_DEG))[:, None]
     rise = np.radians(np.array(_ELEVATION_DEG))[None]
-    fan = np.stack([np.cos(bearing) * np.cos(rise), np.sin(bearing) * np.cos(rise), np.ones_like(bearing) * np.sin(rise)], axis=-1)
-    return fan.reshape(-1, 3).astype(np.float32)
+    fan = np.stack(
+        [np.cos(bearing) * np.cos(rise), np.sin(bearing) * np.cos(rise), np.ones_like(bearing) * np.sin(rise)], axis=-1
+    )
+    return np.asarray(fan.reshape(-1, 3).astype(np.float32))
 
 
 def _cast(

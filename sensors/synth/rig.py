@@ -43,7 +43,7 @@ class Camera:
     def pixel_centres(self) -> Float32[np.ndarray, "n 2"]:
         """All pixels, row by row."""
         u, v = np.meshgrid(np.arange(self.width_px) + 0.5, np.arange(self.height_px) + 0.5)
-        return np.stack([u.ravel(), v.ravel()], axis=-1).astype(np.float32)
+        return np.asarray(np.stack([u.ravel(), v.ravel()], axis=-1).astype(np.float32))
 
     def directions(self, uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "3 n"]:
         """Rays of depth 1 (their parameter is the depth) through image points, in the camera frame, as columns."""
@@ -123,9 +123,12 @@ def make_rig(width_px: int = 800, height_px: int = 450, azimuths: int = 1080) ->
         for channel, fov, bearing, x, y, z, delay in _CAMERA_MOUNTS
     )
     radars = tuple(
-        Radar(channel, _mounted(bearing, (x, y, z), np.eye(3)), delay, 60.0, 100.0) for channel, bearing, x, y, z, delay in _RADAR_MOUNTS
+        Radar(channel, _mounted(bearing, (x, y, z), np.eye(3)), delay, 60.0, 100.0)
+        for channel, bearing, x, y, z, delay in _RADAR_MOUNTS
     )
-    lidar = Lidar("LIDAR_TOP", _mounted(-90.0, (0.94, 0.0, 1.84), np.eye(3)), np.linspace(-30.67, 10.67, 32), azimuths, 90.0, 0.02)
+    lidar = Lidar(
+        "LIDAR_TOP", _mounted(-90.0, (0.94, 0.0, 1.84), np.eye(3)), np.linspace(-30.67, 10.67, 32), azimuths, 90.0, 0.02
+    )
     return Rig(cameras, lidar, radars)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import open3d as o3d
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32
 
 from drive_vqa.geometry import SE3
 from sensors.synth.materials import Material
@@ -59,7 +59,9 @@ def shade(
         out_rgb[:, open_sky] = sky(light, direction / np.sqrt(dot(direction, direction)))
 
 
-def _irradiance(surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"], view: View) -> Float32[np.ndarray, "3 n"]:
+def _irradiance(
+    surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"], view: View
+) -> Float32[np.ndarray, "3 n"]:
     """Sun and sky; leaves let some light through."""
     direct = dot(surfaces.normal, light.sun_direction)
     leaf = np.flatnonzero(surfaces.material == Material.LEAF)
@@ -70,7 +72,7 @@ def _irradiance(surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n
     total = direct * light.sun_rgb
     total += up * light.ambient_rgb
     total += (np.float32(0.5) - half) * light.bounce_rgb
-    return total
+    return np.asarray(total)
 
 
 def _openness(surfaces: Surfaces, view: View) -> Float32[np.ndarray, "n"]:
@@ -89,16 +91,21 @@ def _openness(surfaces: Surfaces, view: View) -> Float32[np.ndarray, "n"]:
 
 def _contact(posed: Posed, dx_m: Float32[np.ndarray, "n"], dy_m: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
     """Ambient light left on the ground beside a box; thin things darken less than wide ones."""
-    cos, sin = posed.global_SE3_actor.rotation[0, 0].astype(np.float32), posed.global_SE3_actor.rotation[1, 0].astype(np.float32)
+    cos, sin = (
+        posed.global_SE3_actor.rotation[0, 0].astype(np.float32),
+        posed.global_SE3_actor.rotation[1, 0].astype(np.float32),
+    )
     half = 0.5 * np.array(posed.actor.size_lwh_m[:2], dtype=np.float32)
     along = np.maximum(np.abs(cos * dx_m + sin * dy_m) - half[0], 0.0)
     across = np.maximum(np.abs(cos * dy_m - sin * dx_m) - half[1], 0.0)
     spread = np.float32(np.clip(0.45 * half.min(), 0.10, 0.45))
     strength = np.float32(np.clip(half.min(), 0.35, 0.80))
-    return 1.0 - strength * np.exp((along * along + across * across) * (np.float32(-1.0) / spread**2))
+    return np.asarray(1.0 - strength * np.exp((along * along + across * across) * (np.float32(-1.0) / spread**2)))
 
 
-def _add_mirror(rgb: Float32[np.ndarray, "3 n"], surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"]) -> None:
+def _add_mirror(
+    rgb: Float32[np.ndarray, "3 n"], surfaces: Surfaces, light: Light, sunlit: Float32[np.ndarray, "n"]
+) -> None:
     """Sky and sun in paint and glass, more at grazing angles (Schlick 1994)."""
     shiny = np.flatnonzero(surfaces.mirror > 0.01)
     if not len(shiny):
@@ -124,13 +131,17 @@ def _glint(bounced: Float32[np.ndarray, "3 n"], light: Light) -> Float32[np.ndar
     return np.float32(4.0) * power
 
 
-def _artificial(world: World, view: View, surfaces: Surfaces, light: Light, global_SE3_ego: SE3) -> Float32[np.ndarray, "3 n"]:
+def _artificial(
+    world: World, view: View, surfaces: Surfaces, light: Light, global_SE3_ego: SE3
+) -> Float32[np.ndarray, "3 n"]:
     """Street lamps, the own head lamps and those of others."""
     strength = np.float32(1.0 if light.exposure > 2 else 0.35)
     x, y, z = surfaces.xyz_m
     shift = np.float32(0.8)
     lamps = world.lamp_map.at(x + shift * surfaces.normal[0], y + shift * surfaces.normal[1])
-    lamps *= (np.float32(0.55) + np.float32(0.45) * surfaces.normal[2]) * np.clip((np.float32(9.0) - z) * np.float32(0.25), 0.0, 1.0)
+    lamps *= (np.float32(0.55) + np.float32(0.45) * surfaces.normal[2]) * np.clip(
+        (np.float32(9.0) - z) * np.float32(0.25), 0.0, 1.0
+    )
     low = np.flatnonzero((z < 3.0) & (surfaces.distance_m < 70.0))
     beams = np.zeros(len(low), dtype=np.float32)
     near = (np.take(surfaces.xyz_m, low, axis=1), np.take(surfaces.normal, low, axis=1))
@@ -141,7 +152,7 @@ def _artificial(world: World, view: View, surfaces: Surfaces, light: Light, glob
             _add_beam(beams, *near, posed.global_SE3_actor, front_m)
     total = (strength * lamps) * _LAMP_RGB
     total[:, low] += (strength * beams) * _BEAM_RGB
-    return total
+    return np.asarray(total)
 
 
 def _has_beams(posed: Posed) -> bool:
@@ -175,7 +186,12 @@ def _add_beam(
 
 
 def sun_reaches(
-    world: World, view: View, xyz_m: Float32[np.ndarray, "3 n"], normal: Float32[np.ndarray, "3 n"], light: Light, posed: list[Posed]
+    world: World,
+    view: View,
+    xyz_m: Float32[np.ndarray, "3 n"],
+    normal: Float32[np.ndarray, "3 n"],
+    light: Light,
+    posed: list[Posed],
 ) -> Bool[np.ndarray, "n"]:
     """Cast shadow rays from surface points; far points and those that turn away from the sun are not tested."""
     lit = dot(normal, light.sun_direction) > -0.15
@@ -192,7 +208,9 @@ def sun_reaches(
     return lit
 
 
-def _hide_behind(hidden: Bool[np.ndarray, "n"], posed: Posed, start_m: Float32[np.ndarray, "3 n"], sun: Float32[np.ndarray, "3"]) -> None:
+def _hide_behind(
+    hidden: Bool[np.ndarray, "n"], posed: Posed, start_m: Float32[np.ndarray, "3 n"], sun: Float32[np.ndarray, "3"]
+) -> None:
     """Mark the points from which one actor covers the sun: first by its sphere, then by its mesh."""
     centre = posed.global_SE3_actor.translation_m.astype(np.float32)
     level = np.float32(1.0 / np.hypot(sun[0], sun[1]))
@@ -200,7 +218,7 @@ def _hide_behind(hidden: Bool[np.ndarray, "n"], posed: Posed, start_m: Float32[n
     across = start_m[0] * east[0] + start_m[1] * east[1] - (centre[0] * east[0] + centre[1] * east[1])
     near = np.flatnonzero(np.abs(across) < posed.radius_m)
     offset = centre[:, None] - np.take(start_m, near, axis=1)
-    along = dot(offset, sun)
+    along = dot(offset, column(sun))
     miss = dot(offset, offset) - along * along
     near = near[(along > -posed.radius_m) & (miss < posed.radius_m**2) & ~hidden[near]]
     if len(near):
@@ -213,10 +231,11 @@ def spread_half_grid(half: Float32[np.ndarray, "h w"], uv_px: Float32[np.ndarray
     height, width = half.shape
     u = np.clip(uv_px[:, 0] * np.float32(0.5) - np.float32(0.25), 0, width - 1.001)
     v = np.clip(uv_px[:, 1] * np.float32(0.5) - np.float32(0.25), 0, height - 1.001)
-    column, row = u.astype(np.int32), v.astype(np.int32)
-    fu, fv = u - column, v - row
-    base: Int[np.ndarray, "n"] = row * width + column
+    left, upper = u.astype(np.int32), v.astype(np.int32)
+    fu: Float32[np.ndarray, "n"] = u - left.astype(np.float32)
+    fv: Float32[np.ndarray, "n"] = v - upper.astype(np.float32)
+    base = upper * np.int32(width) + left
     flat = half.ravel()
     top = flat[base] * (1 - fu) + flat[base + 1] * fu
     bottom = flat[base + width] * (1 - fu) + flat[base + width + 1] * fu
-    return top * (1 - fv) + bottom * fv
+    return np.asarray(top * (1 - fv) + bottom * fv)

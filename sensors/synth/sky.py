@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from drive_vqa.errors import ConfigError
 from sensors.synth.scene import Weather
@@ -118,7 +118,7 @@ def gradient(light: Light, up: Float32[np.ndarray, "n"]) -> Float32[np.ndarray, 
     below = np.clip(np.float32(-6.0) * up, 0.0, 1.0)
     rgb = light.horizon_rgb + share * (light.zenith_rgb - light.horizon_rgb)
     rgb += below * (light.bounce_rgb * np.float32(0.8) - rgb)
-    return rgb
+    return np.asarray(rgb)
 
 
 def sky(light: Light, unit: Float32[np.ndarray, "3 n"]) -> Float32[np.ndarray, "3 n"]:
@@ -131,7 +131,9 @@ def sky(light: Light, unit: Float32[np.ndarray, "3 n"]) -> Float32[np.ndarray, "
     if light.clouds > 0:
         reach = np.float32(1.0) / (np.clip(unit[2], 0.03, 1.0) + np.float32(0.06))
         x, y = unit[0] * reach, unit[1] * reach
-        cover = 0.55 * _soft_noise(x, y, 0.016) + 0.30 * _soft_noise(y, x, 0.0055) + 0.15 * _soft_noise(x, y, 0.002) - 0.02
+        cover = (
+            0.55 * _soft_noise(x, y, 0.016) + 0.30 * _soft_noise(y, x, 0.0055) + 0.15 * _soft_noise(x, y, 0.002) - 0.02
+        )
         density = np.clip(2.6 * light.clouds * cover, 0.0, 1.0) * np.clip((unit[2] - 0.02) * 6.0, 0.0, 0.85)
         cloud = 0.35 * light.ambient_rgb + 0.28 * light.sun_rgb + 0.25 * light.horizon_rgb
         rgb += density * (cloud - rgb)
@@ -144,11 +146,11 @@ def _soft_noise(x: Float32[np.ndarray, "n"], y: Float32[np.ndarray, "n"], texel:
     return noise(x + np.float32(0.5 * texel) * jitter_x, y + np.float32(0.5 * texel) * jitter_y, texel)
 
 
-def column(vector: tuple[float, float, float] | Float32[np.ndarray, "3"]) -> Float32[np.ndarray, "3 1"]:
+def column(vector: tuple[float, float, float] | Float[np.ndarray, "3"]) -> Float32[np.ndarray, "3 1"]:
     """A vector or colour that broadcasts over points."""
     return np.asarray(vector, dtype=np.float32).reshape(3, 1)
 
 
-def dot(a: Float32[np.ndarray, "3 n"], b: Float32[np.ndarray, "3 n"]) -> Float32[np.ndarray, "n"]:
+def dot(a: Float32[np.ndarray, "3 n"], b: Float32[np.ndarray, "3 #n"]) -> Float32[np.ndarray, "n"]:
     """Scalar products of columns."""
     return np.asarray(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])

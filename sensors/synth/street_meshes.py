@@ -27,9 +27,13 @@ def _tree(height_m: float, variant: int) -> Mesh:
     for k in range(3):
         angle = 2.1 * k + rng.uniform(0, 1)
         tip = (0.5 * crown * np.cos(angle), 0.5 * crown * np.sin(angle), fork + 0.55 * crown)
-        parts.append(tube_mesh((0, 0, 0.92 * fork), tip, 0.018 * height_m, 0.008 * height_m, Material.BARK, 5, caps=False))
+        parts.append(
+            tube_mesh((0, 0, 0.92 * fork), tip, 0.018 * height_m, 0.008 * height_m, Material.BARK, 5, caps=False)
+        )
     middle = height_m - crown
-    parts.append(blob_mesh((0, 0, middle), (0.82 * crown, 0.82 * crown, 0.95 * crown), Material.LEAF, 8, 10, 0.16, variant))
+    parts.append(
+        blob_mesh((0, 0, middle), (0.82 * crown, 0.82 * crown, 0.95 * crown), Material.LEAF, 8, 10, 0.16, variant)
+    )
     for k in range(5):
         angle, out = 1.257 * k + rng.uniform(-0.4, 0.4), 0.60 * crown
         centre = (out * np.cos(angle), out * np.sin(angle), middle + rng.uniform(-0.42, 0.30) * crown)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Bool, Float32, Int
 
 from sensors.synth.materials import ALBEDO, MIRROR, TINT, Material
 from sensors.synth.posed import ActorHits, Posed, actor_normals, smooth
@@ -113,7 +113,7 @@ def _lamps(material: Int[np.ndarray, "k"], posed: Posed, light: Light) -> Float3
 
 
 def _town_textures(
-    out: Surfaces, world: World, triangle: Int[np.ndarray, "n"], hits: Hits, town: Int[np.ndarray, "n"], light: Light
+    out: Surfaces, world: World, triangle: Int[np.ndarray, "n"], hits: Hits, town: Bool[np.ndarray, "n"], light: Light
 ) -> None:
     """Paint each kind of town surface."""
     kinds = np.where(town, out.material, -1)
@@ -121,7 +121,9 @@ def _town_textures(
     for kind in present:
         index = np.flatnonzero(kinds == kind)
         if kind in _LEVEL:
-            out.rgb[:, index] *= _level(Material(kind), out.xyz_m[0, index], out.xyz_m[1, index], out.footprint_m[index])
+            out.rgb[:, index] *= _level(
+                Material(kind), out.xyz_m[0, index], out.xyz_m[1, index], out.footprint_m[index]
+            )
         elif kind == Material.WALL:
             _walls(out, np.take(world.wall, triangle[index], axis=1), index, light)
         elif kind == Material.LEAF:

@@ -1,12 +1,12 @@
-"""`synthesize`: simulate scenes, take their sensor data and write a nuScenes v1.0 data set; one scene is one unit of work and of resume."""
+"""`synthesize`: simulate scenes, take their sensor data and write a nuScenes v1.0 data set.
+
+One scene is one unit of work and of resume.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from drive_vqa._version import __version__
@@ -118,7 +118,9 @@ def _check(settings: Settings, scenes: int) -> None:
     if settings.town not in TOWNS:
         raise ConfigError(f"town: no town is named {settings.town!r}; use one of {', '.join(TOWNS)}")
     if scenes < 1 or settings.duration_s < 1.0:
-        raise ConfigError(f"scenes and duration_s: at least one scene of 1 s is needed, got {scenes} of {settings.duration_s} s")
+        raise ConfigError(
+            f"scenes and duration_s: at least one scene of 1 s is needed, got {scenes} of {settings.duration_s} s"
+        )
     if settings.seed < 0:
         raise ConfigError(f"seed: must be 0 or more, got {settings.seed}")
     if min(settings.width_px, settings.height_px) < 32 or settings.azimuths < 8:
@@ -134,7 +136,9 @@ def _claim(out: Path, settings: Settings, scenes: int) -> None:
             raise ConfigError(f"{out}: not empty and not a synthetic data set; choose a new folder")
         write_bytes(path, noted.encode())
     elif path.read_text(encoding="utf-8") != noted:
-        raise ConfigError(f"{out}: made with other settings ({path.read_text(encoding='utf-8')}); choose a new folder or delete it")
+        raise ConfigError(
+            f"{out}: made with other settings ({path.read_text(encoding='utf-8')}); choose a new folder or delete it"
+        )
 
 
 def make_scene(handle: SceneHandle) -> bool:

@@ -13,8 +13,21 @@ Tables = dict[str, list[Row]]
 VERSION = "v1.0-mini"
 """A name that nuscenes-devkit knows; the content is synthetic, which `log.vehicle` and the scenes' descriptions say."""
 
-TABLES = ("category", "attribute", "visibility", "instance", "sensor", "calibrated_sensor", "ego_pose", "log", "scene")
-TABLES += ("sample", "sample_data", "sample_annotation", "map")
+TABLES = (
+    "category",
+    "attribute",
+    "visibility",
+    "instance",
+    "sensor",
+    "calibrated_sensor",
+    "ego_pose",
+    "log",
+    "scene",
+    "sample",
+    "sample_data",
+    "sample_annotation",
+    "map",
+)
 BOX_TABLE = "synth_object_ann"
 """Extra table: the exact 2D box and visible share of each annotated actor in each image."""
 
@@ -53,7 +66,12 @@ _ATTRIBUTES = {
     "pedestrian.standing": "Person is standing.",
     "pedestrian.moving": "Person is moving.",
 }
-_VISIBILITY = (("1", "v0-40", "0 to 40 %"), ("2", "v40-60", "40 to 60 %"), ("3", "v60-80", "60 to 80 %"), ("4", "v80-100", "80 to 100 %"))
+_VISIBILITY = (
+    ("1", "v0-40", "0 to 40 %"),
+    ("2", "v40-60", "40 to 60 %"),
+    ("3", "v60-80", "60 to 80 %"),
+    ("4", "v80-100", "80 to 100 %"),
+)
 
 
 def token(*parts: str | int) -> str:
@@ -83,6 +101,8 @@ def fixed_tables(rig: Rig) -> Tables:
     return {
         "category": [{"token": category_token(n), "name": n, "description": text} for n, text in _CATEGORIES.items()],
         "attribute": [{"token": attribute_token(n), "name": n, "description": text} for n, text in _ATTRIBUTES.items()],
-        "visibility": [{"token": t, "level": level, "description": f"visible share {share}"} for t, level, share in _VISIBILITY],
+        "visibility": [
+            {"token": t, "level": level, "description": f"visible share {share}"} for t, level, share in _VISIBILITY
+        ],
         "sensor": [{"token": sensor_token(c), "channel": c, "modality": modality} for c, modality in channels],
     }

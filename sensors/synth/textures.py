@@ -21,7 +21,7 @@ def _tile() -> Float32[np.ndarray, "262144"]:
     spectrum = 1.0 / (frequency + (2.0 / _TILE) ** 2) ** 0.62
     total = np.fft.ifft2(np.fft.fft2(rng.normal(size=(_TILE, _TILE))) * spectrum).real
     total = (total - total.mean()) / (2.2 * total.std())
-    return np.clip(total, -1.0, 1.0).astype(np.float32).flatten()
+    return np.asarray(np.clip(total, -1.0, 1.0).astype(np.float32).flatten())
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +60,7 @@ def asphalt(x_m: Points, y_m: Points, footprint_m: Points) -> Points:
     near = np.flatnonzero((patch > 0.15) & (footprint_m < 0.06))
     crack = np.clip(1.0 - np.abs(noise(y_m[near], x_m[near], 0.035)) * 28.0, 0.0, 1.0)
     factor[near] *= 1.0 - 0.35 * crack * fade(footprint_m[near], 0.03)
-    return factor
+    return np.asarray(factor)
 
 
 def paving(x_m: Points, y_m: Points, footprint_m: Points, slab_m: float) -> Points:
@@ -70,18 +70,18 @@ def paving(x_m: Points, y_m: Points, footprint_m: Points, slab_m: float) -> Poin
     joint = np.clip((0.012 - edge) / np.maximum(footprint_m, 0.004) + 0.5, 0.0, 1.0) * fade(footprint_m, 0.25)
     slab = grain(x_m, y_m, slab_m) * fade(footprint_m, slab_m)
     rough = 0.10 * noise(x_m, y_m, 0.05) + 0.08 * grain(x_m, y_m, 0.02) * fade(footprint_m, 0.02)
-    return (1.0 + rough + 0.07 * slab) * (1.0 - 0.45 * joint)
+    return np.asarray((1.0 + rough + 0.07 * slab) * (1.0 - 0.45 * joint))
 
 
 def grass(x_m: Points, y_m: Points, footprint_m: Points) -> Points:
     """Brightness factor of a lawn."""
-    return 1.0 + 0.30 * noise(x_m, y_m, 0.06) + 0.35 * grain(x_m, y_m, 0.03) * fade(footprint_m, 0.03)
+    return np.asarray(1.0 + 0.30 * noise(x_m, y_m, 0.06) + 0.35 * grain(x_m, y_m, 0.03) * fade(footprint_m, 0.03))
 
 
 def wear(x_m: Points, y_m: Points, footprint_m: Points) -> Points:
     """Share of paint that is left on a marking."""
     scratch = np.clip(1.4 + 2.2 * noise(x_m, y_m, 0.02) + 0.5 * grain(x_m, y_m, 0.012), 0.35, 1.0)
-    return 0.9 + (scratch - 0.9) * fade(footprint_m, 0.05)
+    return np.asarray(0.9 + (scratch - 0.9) * fade(footprint_m, 0.05))
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def house_front(xyz_m: Float32[np.ndarray, "3 n"], wall: Float32[np.ndarray, "4 
     door = street & (key < 0.25)
     bottom = np.where(street, np.where(door, np.float32(0.15), np.float32(0.75)), 0.85 - 0.25 * style)
     rise = np.float32(0.5) * (np.where(street, np.float32(3.1), np.float32(2.55)) - bottom)
-    half = np.where(street, np.where(door, np.float32(0.65), np.float32(0.40) * bay), np.float32(0.26) * bay + np.float32(0.06))
+    half = np.where(
+        street, np.where(door, np.float32(0.65), np.float32(0.40) * bay), np.float32(0.26) * bay + np.float32(0.06)
+    )
     across, off = np.abs(middle_m), np.abs(z - low - bottom - rise)
     per_m = np.float32(1.0) / np.maximum(footprint_m, np.float32(0.01))
     wide = length > 2.2
@@ -140,11 +142,11 @@ def house_front(xyz_m: Float32[np.ndarray, "3 n"], wall: Float32[np.ndarray, "4 
 
 def _cover(inside_m: Points, per_m: Points) -> Points:
     """Share of a pixel on the inner side of an edge."""
-    return np.clip(inside_m * per_m + np.float32(0.5), 0.0, 1.0)
+    return np.asarray(np.clip(inside_m * per_m + np.float32(0.5), 0.0, 1.0))
 
 
 def _hash(value: Points) -> Points:
     """A number in [0, 1) that looks random and is the same for values that round to the same hundredth."""
     whole = np.round(value * np.float32(100.0)).astype(np.int32).astype(np.uint32)
     mixed = (whole ^ (whole >> np.uint32(7))) * np.uint32(2654435761)
-    return ((mixed >> np.uint32(12)) & np.uint32(0xFFFF)).astype(np.float32) * np.float32(1.0 / 65536.0)
+    return np.asarray(((mixed >> np.uint32(12)) & np.uint32(0xFFFF)).astype(np.float32) * np.float32(1.0 / 65536.0))

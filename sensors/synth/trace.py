@@ -58,27 +58,33 @@ class Hits:
 def make_view(camera: Camera, global_SE3_ego: SE3, posed: list[Posed]) -> View:
     """Keep those who may show in the image, nearest first."""
     global_SE3_cam = global_SE3_ego @ camera.ego_SE3_cam
-    rects = [(one, project_rect(camera, global_SE3_cam, one.corners_m)) for one in posed]
+    cam_SE3_global = global_SE3_cam.inverse()
+    rects = [(one, project_rect(camera, cam_SE3_global, one.corners_m)) for one in posed]
     seen = [(one, rect) for one, rect in rects if rect is not None]
-    seen.sort(key=lambda pair: float(np.linalg.norm(pair[0].global_SE3_actor.translation_m - global_SE3_cam.translation_m)))
+    seen.sort(
+        key=lambda pair: float(np.linalg.norm(pair[0].global_SE3_actor.translation_m - global_SE3_cam.translation_m))
+    )
     table = np.array([rect for _, rect in seen], dtype=np.float32).reshape(-1, 4)
     return View(camera, global_SE3_cam, tuple(one for one, _ in seen), table)
 
 
-def project_rect(camera: Camera, global_SE3_cam: SE3, corners_m: Float[np.ndarray, "8 3"]) -> tuple[float, float, float, float] | None:
+def project_rect(
+    camera: Camera, cam_SE3_global: SE3, corners_m: Float[np.ndarray, "8 3"]
+) -> tuple[float, float, float, float] | None:
     """The image rectangle around a box, clipped to the image; None where the box is out of view.
 
     Edges that cross the image plane are cut just before it, so that a box beside the camera still has a rectangle.
     """
-    cam_xyz = global_SE3_cam.inverse() @ corners_m
-    points = [cam_xyz[cam_xyz[:, 2] >= _NEAR_M]]
-    for a, b in EDGES:
+    cam_xyz = cam_SE3_global @ corners_m
+    ahead = cam_xyz[:, 2] >= _NEAR_M
+    if not ahead.any():
+        return None
+    points = [cam_xyz[ahead]]
+    for a, b in EDGES if not ahead.all() else ():
         low, high = cam_xyz[a], cam_xyz[b]
-        if (low[2] < _NEAR_M) != (high[2] < _NEAR_M):
+        if ahead[a] != ahead[b]:
             points.append((low + (high - low) * (_NEAR_M - low[2]) / (high[2] - low[2]))[None])
     front = np.concatenate(points)
-    if not len(front):
-        return None
     uv = front[:, :2] / front[:, 2:] * camera.focal_px + [camera.width_px / 2, camera.height_px / 2]
     (u0, v0), (u1, v1) = np.clip([uv.min(axis=0), uv.max(axis=0)], 0, [camera.width_px, camera.height_px])
     return (float(u0), float(v0), float(u1), float(v1)) if u1 - u0 > 0 and v1 - v0 > 0 else None
@@ -120,7 +126,9 @@ def _inside(camera: Camera, uv_px: Float32[np.ndarray, "n 2"], rect: Float32[np.
     return np.flatnonzero((u >= u0) & (u <= u1) & (v >= v0) & (v <= v1))
 
 
-def _cast_one(hits: Hits, posed: Posed, place: int, index: Int[np.ndarray, "k"], origin_m: Float[np.ndarray, "3"]) -> int:
+def _cast_one(
+    hits: Hits, posed: Posed, place: int, index: Int[np.ndarray, "k"], origin_m: Float[np.ndarray, "3"]
+) -> int:
     """Write the points where this actor is nearest; return how many rays meet it at all."""
     found = cast_actor(posed, origin_m, np.take(hits.direction, index, axis=1).T)
     nearer = np.flatnonzero(found.t < hits.depth_m[index])

@@ -66,9 +66,15 @@ def simulate_scene(town_name: str, scene_index: int, seed: int, duration_s: floa
 
 
 def _vehicle_track(network: LaneNetwork, body: Body, record: LaneRecord, at_centre: bool) -> Trajectory:
-    """The rear axle follows the lane (plus offset) without slip; the box centre is ahead of it."""
+    """Track of a vehicle whose rear axle follows the lane (plus offset) without slip.
+
+    The rear axle of a long vehicle is steered too: both its axles stay in the lane where it turns.
+    """
     axle, heading = network.poses(record.lane, record.s_m, record.offset_m)
     yaw = np.unwrap(heading + np.arctan(record.slope))
+    if body.long:
+        front, _ = network.poses(record.front_lane, record.front_s_m, record.front_offset_m)
+        yaw = np.unwrap(np.arctan2(*(front - axle).T[::-1]))
     ahead = body.centre_m if at_centre else 0.0
     xy = axle + ahead * np.column_stack([np.cos(yaw), np.sin(yaw)])
     height = body.height_m / 2 if at_centre else 0.0

@@ -39,12 +39,19 @@ class BrakeOrder:
 
 @dataclass(frozen=True)
 class LaneRecord:
-    """Lane, arc length, offset and offset slope of one vehicle at each recorded instant."""
+    """Where the axles of one vehicle are on the lanes at each recorded instant."""
 
     lane: Int[np.ndarray, "t"]
     s_m: Float[np.ndarray, "t"]
     offset_m: Float[np.ndarray, "t"]
     slope: Float[np.ndarray, "t"]
+    """Derivative of the offset by the way."""
+    front_lane: Int[np.ndarray, "t"]
+    front_s_m: Float[np.ndarray, "t"]
+    front_offset_m: Float[np.ndarray, "t"]
+
+
+_Instant = tuple[int, float, float, float, int, float, float]
 
 
 @no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
@@ -92,22 +99,31 @@ class TrafficSim:
         """
         count = round(end_s * RATE_HZ) + 1
         skip = round(-self._start_s * RATE_HZ)
-        driven: list[list[tuple[int, float, float, float]]] = [self._drive_state()]
+        driven: list[list[_Instant]] = [self._drive_state()]
         walked: list[list[float]] = [[walker.s_m for walker in self._walkers]]
         while len(driven) < count + skip:
             self._tick(driven, walked)
         steps = np.array(driven[skip : skip + count])
         ways = np.array(walked[skip : skip + count]).reshape(count, len(self._walkers))
-        records = {
-            number: LaneRecord(steps[:, i, 0].astype(np.int64), steps[:, i, 1], steps[:, i, 2], steps[:, i, 3])
-            for i, number in enumerate(self._vehicles)
-        }
+        records = {number: _record(steps[:, i]) for i, number in enumerate(self._vehicles)}
         return records, {walker.number: ways[:, i] for i, walker in enumerate(self._walkers)}
 
-    def _drive_state(self) -> list[tuple[int, float, float, float]]:
-        return [(v.lane, v.s_m, v.offset_m, v.drift.slope(v.s_m) if v.drift else 0.0) for v in self._vehicles.values()]
+    def _drive_state(self) -> list[_Instant]:
+        return [self._instant(vehicle) for vehicle in self._vehicles.values()]
 
-    def _tick(self, driven: list[list[tuple[int, float, float, float]]], walked: list[list[float]]) -> None:
+    def _instant(self, vehicle: Vehicle) -> _Instant:
+        """One row of a lane record: rear axle, then front axle further along the route."""
+        drift, reach = vehicle.drift, vehicle.s_m + vehicle.body.wheelbase_m
+        slope = drift.slope(vehicle.s_m) if drift else 0.0
+        front_offset = drift.offset_m(reach) if drift else vehicle.rest_offset_m
+        lanes = iter((vehicle.lane, *vehicle.route))
+        lane = next(lanes)
+        while reach > self._network.paths[lane].length_m:
+            reach -= self._network.paths[lane].length_m
+            lane = next(lanes)
+        return vehicle.lane, vehicle.s_m, vehicle.offset_m, slope, lane, reach, front_offset
+
+    def _tick(self, driven: list[list[_Instant]], walked: list[list[float]]) -> None:
         time_s = self._start_s + self._ticks * _TICK_S
         occupancy = self._move_sideways(Occupancy(list(self._vehicles.values())))
         self._junctions.update(self._vehicles, occupancy, self._people.crosswalks(), time_s)
@@ -172,3 +188,9 @@ class TrafficSim:
             vehicle.drift = vehicle.drift.shifted(-length) if vehicle.drift else None
             self._manoeuvres.extend_route(vehicle)
         vehicle.finish_drift()
+
+
+def _record(rows: Float[np.ndarray, "t 7"]) -> LaneRecord:
+    lane, s_m, offset_m, slope, front_lane, front_s_m, front_offset_m = rows.T
+    lanes = lane.astype(np.int64), front_lane.astype(np.int64)
+    return LaneRecord(lanes[0], s_m, offset_m, slope, lanes[1], front_s_m, front_offset_m)

@@ -60,12 +60,14 @@ def label_actors(
 
 def _count(posed: Posed, points_m: Float[np.ndarray, "n 3"]) -> int:
     centre = posed.global_SE3_actor.translation_m
-    near = points_m[np.abs(points_m[:, :2] - centre[:2]).max(axis=1) <= posed.radius_m + 0.1] if len(points_m) else points_m
+    reach = posed.radius_m + 0.1
+    beside = np.flatnonzero(np.abs(points_m[:, 0] - centre[0]) <= reach)
+    near = points_m[beside[np.abs(points_m[beside, 1] - centre[1]) <= reach]]
     return int(points_in_box(near, centre, np.array(posed.actor.size_lwh_m), posed.global_SE3_actor.yaw_rad).sum())
 
 
 def visibility_level(visible_px: int, alone_px: int) -> int:
-    """nuScenes' token of a visible share; nothing in any image counts as hidden."""
+    """The nuScenes token of a visible share; nothing in any image counts as hidden."""
     share = visible_px / alone_px if alone_px else 0.0
     return 1 + int(share >= 0.4) + int(share >= 0.6) + int(share >= 0.8)
 

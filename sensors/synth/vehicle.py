@@ -91,11 +91,6 @@ class Vehicle:
         """Arc length of the rear bumper."""
         return self.s_m - self.body.rear_m
 
-    @property
-    def long(self) -> bool:
-        """Whether it needs a whole junction to turn in."""
-        return self.body.length_m > 7.0
-
     def finish_drift(self) -> None:
         """Forget a sideways move that is over, and the old lane once the box has left it."""
         if self.old_lane and abs(self.offset_m) < LANE_WIDTH_M - 2.6:

@@ -69,8 +69,8 @@ def to_linear(srgb: Float[np.ndarray, "*n 3"] | tuple[float, float, float]) -> F
 def ray_scene(mesh: Mesh) -> o3d.t.geometry.RaycastingScene:
     """A scene of one mesh that is built and cast by the calling thread alone."""
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    vertices = o3d.core.Tensor(np.ascontiguousarray(mesh.vertices_m, dtype=np.float32))
-    scene.add_triangles(vertices, o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)))
+    vertices = o3d.core.Tensor.from_numpy(np.ascontiguousarray(mesh.vertices_m, dtype=np.float32))
+    scene.add_triangles(vertices, o3d.core.Tensor.from_numpy(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)))
     return scene
 
 
@@ -86,7 +86,9 @@ def build_world(town: Town) -> World:
         np.concatenate([piece.mesh.triangles + start for piece, start in zip(pieces, starts, strict=True)]),
         np.concatenate([piece.mesh.material for piece in pieces]),
     )
-    wall = np.concatenate([np.tile(np.float32(piece.wall), (len(piece.mesh.triangles), 1)) for piece in pieces])
+    wall = np.concatenate(
+        [np.tile(np.array(piece.wall, dtype=np.float32), (len(piece.mesh.triangles), 1)) for piece in pieces]
+    )
     return World(
         scene=ray_scene(whole),
         material=whole.material.astype(np.int8),
@@ -113,7 +115,11 @@ def _surface(surface: Surface) -> list[_Piece]:
 def _marking(marking: Marking) -> list[_Piece]:
     lines = dashes(marking.line_xy_m) if marking.dashed else [marking.line_xy_m]
     pieces = [_plain(ribbon_mesh(line, marking.width_m, _PAINT_HEIGHT_M, Material.MARKING)) for line in lines]
-    return [_Piece(piece.mesh, np.broadcast_to(_YELLOW, piece.rgb.shape)) for piece in pieces] if marking.yellow else pieces
+    return (
+        [_Piece(piece.mesh, np.broadcast_to(_YELLOW, piece.rgb.shape)) for piece in pieces]
+        if marking.yellow
+        else pieces
+    )
 
 
 def _building(building: Building) -> list[_Piece]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,16 @@ from safetensors.torch import load_file
 
 from drive_vqa.vlm import load_processor, load_vlm
 from finetune.tiny import make_tiny_base
-from finetune.tiny_tokenizer import SPECIAL_TOKENS, VOCABULARY_SIZE, build_tokenizer
+from finetune.tiny_tokenizer import SPECIAL_TOKENS, VOCABULARY_SIZE, build_tokenizer, common_phrases
 
+QUESTIONS = [
+    "How far away is Region 1 in meters?\nA. near",
+    "How far away is Region 2 in meters?\nA. near",
+    "12 m",
+    "a 3 b",
+]
 TOKENIZER = build_tokenizer()
+WITH_PHRASES = build_tokenizer(QUESTIONS)
 
 
 def test_digits_stand_alone() -> None:
@@ -22,12 +30,22 @@ def test_digits_stand_alone() -> None:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.text(st.characters(exclude_categories=("Cs",))))
-def test_any_text_comes_back(text: str) -> None:
-    import unicodedata
+@given(st.text(st.characters(exclude_categories=("Cs",))), st.booleans())
+def test_any_text_comes_back(text: str, phrases: bool) -> None:
+    tokenizer = WITH_PHRASES if phrases else TOKENIZER
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode(ids) == unicodedata.normalize("NFC", text)
 
-    ids = TOKENIZER(text, add_special_tokens=False)["input_ids"]
-    assert TOKENIZER.decode(ids) == unicodedata.normalize("NFC", text)
+
+def test_phrases_between_digits_are_single_tokens() -> None:
+    assert WITH_PHRASES.tokenize(QUESTIONS[0]) == ["How far away is Region ", "1", " in meters?\nA. near"]
+    assert WITH_PHRASES.tokenize("Region 1")[-1] == "1"
+    for question in QUESTIONS:
+        assert WITH_PHRASES.decode(WITH_PHRASES(question)["input_ids"]) == question
+
+
+def test_order_of_questions_does_not_matter() -> None:
+    assert common_phrases(QUESTIONS) == common_phrases(QUESTIONS[::-1])
 
 
 def test_vocabulary_is_fixed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from sensors.synth.scene import Actor, Building, Marking, Prop, Scene, Surface, Town, Trajectory, Weather
 
 TIMES_S = np.arange(0.0, 2.0 + 1e-9, 0.05)
@@ -23,7 +24,7 @@ SIZES = {
 
 def rectangle(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
     """Corners, counter-clockwise."""
-    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=float)
 
 
 def street() -> Town:
@@ -41,12 +42,20 @@ def street() -> Town:
 
 def moving(x: float, y: float, z: float, yaw: float, speed: float) -> Trajectory:
     """A straight run at constant speed that is at (x, y) at 0 s."""
-    xyz = np.column_stack([x + np.cos(yaw) * speed * TIMES_S, y + np.sin(yaw) * speed * TIMES_S, np.full(len(TIMES_S), z)])
+    xyz = np.column_stack(
+        [x + np.cos(yaw) * speed * TIMES_S, y + np.sin(yaw) * speed * TIMES_S, np.full(len(TIMES_S), z)]
+    )
     return Trajectory(xyz, np.full(len(TIMES_S), yaw), np.full(len(TIMES_S), speed))
 
 
 def actor(
-    number: int, category: str, model: str, xy: tuple[float, float], yaw: float = 0.0, speed: float = 0.0, parked: bool = False
+    number: int,
+    category: str,
+    model: str,
+    xy: tuple[float, float],
+    yaw: float = 0.0,
+    speed: float = 0.0,
+    parked: bool = False,
 ) -> Actor:
     """An actor of the usual size that stands on the road."""
     size = SIZES[model]

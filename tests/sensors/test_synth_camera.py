@@ -40,7 +40,7 @@ def test_mask_box_lies_in_the_projected_box_and_nearly_fills_it(world: World, mo
     (seen,) = shot.seen
     ego = ego_pose(drive, 1.0)
     (posed,) = pose_actors(drive, 1.0, ego.translation_m[:2], 130.0)
-    rect = project_rect(RIG.cameras[0], ego @ RIG.cameras[0].ego_SE3_cam, posed.corners_m)
+    rect = project_rect(RIG.cameras[0], (ego @ RIG.cameras[0].ego_SE3_cam).inverse(), posed.corners_m)
     assert rect is not None
     assert seen.bbox_px is not None
     assert seen.visible_px == seen.alone_px > 0

@@ -26,7 +26,8 @@ import sys
 from pathlib import Path
 from sensors.synth.synthesize import synthesize
 if __name__ == "__main__":
-    synthesize(Path(sys.argv[1]), scenes=2, seed=5, workers=1, town="harbour", duration_s=1.2, width_px=160, height_px=90, azimuths=270)
+    small = {"town": "harbour", "duration_s": 1.2, "width_px": 160, "height_px": 90, "azimuths": 270}
+    synthesize(Path(sys.argv[1]), scenes=2, seed=5, workers=1, **small)
 """
 
 
