@@ -60,7 +60,8 @@ def mlflow_run(
     import mlflow
 
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in ("mlflow", "alembic"):  # after the import, which sets them to INFO
+        logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
     experiment_id = _experiment(uri)
     with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags or {})):

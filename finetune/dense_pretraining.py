@@ -41,6 +41,8 @@ DISTANCE_SCALE_M = 20.0
 BEARING_SCALE_DEG = 45.0
 PRESENCE_WEIGHT = 1.0
 HUBER_DELTA = 0.1
+PRESENCE_PRIOR = -3.5
+"""First logit: a given mark covers about one cell in thirty, and learning that takes longer than all the rest."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class DenseHead(torch.nn.Module):
         self.norm = torch.nn.LayerNorm(width)
         self.presence = torch.nn.Linear(width, NUMBERS)
         self.targets = torch.nn.Linear(width, NUMBERS * TARGETS)
+        torch.nn.init.constant_(self.presence.bias, PRESENCE_PRIOR)
 
     def forward(
         self, cells: Float[torch.Tensor, "cells width"]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from drive_vqa.cli.arguments import build_parser
+from drive_vqa.cli.arguments import parse
 from drive_vqa.errors import DriveVqaError
 
 WRONG_USE = 2
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 all done; 1 some logs or questions failed, or an error was reported; 2 wrong use.
     """
-    arguments = build_parser().parse_args(argv)
+    arguments = parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     _quiet_libraries()
     from drive_vqa.cli import steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from drive_vqa._version import __version__
@@ -21,6 +22,18 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model_commands(commands)
     _add_whole_commands(commands)
     return parser
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; words of the form key.sub=value go to `overrides` of the commands that take settings."""
+    parser = build_parser()
+    arguments, words = parser.parse_known_args(argv)
+    unknown = [word for word in words if word.startswith("-") or "=" not in word or "overrides" not in arguments]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if words:
+        arguments.overrides = words
+    return arguments
 
 
 Commands = argparse._SubParsersAction
@@ -52,8 +65,8 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     generate.add_argument("--list", action="store_true", help="print every question type and stop")
     generate.add_argument("--preview", type=positive, metavar="N", help="print N questions and stop")
     generate.add_argument("--executor", choices=("local",), default="local")
-    _add_config(generate)
     _add_workers(generate)
+    _add_config(generate)
 
 
 def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -64,7 +77,7 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     finetune.add_argument("--out", type=Path, required=True, metavar="RUN")
     finetune.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
     _add_tracking(finetune)
-    finetune.add_argument("overrides", nargs="*", metavar="key.sub=value", help="settings over the recipe")
+    _take_overrides(finetune)
 
     predict = _command(commands, "predict", "answer the questions of a split with a model")
     predict.add_argument("store", type=Path, metavar="STORE")
@@ -112,9 +125,13 @@ def _add_workers(command: argparse.ArgumentParser) -> None:
 
 def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", type=Path, metavar="FILE", help="YAML settings")
-    command.add_argument(
-        "--set", dest="overrides", action="append", default=[], metavar="key.sub=value", help="one setting"
-    )
+    _take_overrides(command)
+
+
+def _take_overrides(command: argparse.ArgumentParser) -> None:
+    """Settings may stand anywhere after the command, which argparse alone cannot do: see `parse`."""
+    command.usage = f"{command.format_usage().removeprefix('usage: ').rstrip()} [key.sub=value ...]"
+    command.set_defaults(overrides=[])
 
 
 def _add_tracking(command: argparse.ArgumentParser) -> None:

@@ -38,12 +38,11 @@ def demo(out: Path, *, scenes: int, seed: int, workers: int | None) -> int:
 
 
 def _make_store(out: Path, scenes: int, seed: int, workers: int | None) -> Store:
-    from sensors.ingest import ingest
-    from sensors.synth.synthesize import synthesize
-
     from qa_gen.config import GenerateConfig
     from qa_gen.generate import generate
     from sensors.fuse import fuse
+    from sensors.ingest import ingest
+    from sensors.synth.synthesize import synthesize
 
     out.mkdir(parents=True, exist_ok=True)
     with _step(1, f"{scenes} synthetic drives"):
@@ -59,7 +58,6 @@ def _make_store(out: Path, scenes: int, seed: int, workers: int | None) -> Store
 def _train_and_score(store: Store, out: Path) -> None:
     from eval.evaluate import evaluate
     from eval.predict import predict, vlm_answerer
-
     from eval.report import write_report
     from finetune.config import load_recipe
     from finetune.sft import finetune

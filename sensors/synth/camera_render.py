@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8, UInt16
-from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, uniform_filter
 
 from drive_vqa.geometry import SE3
 from sensors.synth.posed import Posed
@@ -19,13 +19,14 @@ from sensors.synth.rig import Camera
 from sensors.synth.shading import shade, spread_half_grid, sun_reaches
 from sensors.synth.sky import Light, column
 from sensors.synth.surfaces import gather
-from sensors.synth.trace import TOWN, Hits, View, make_view, trace
+from sensors.synth.trace import SKY, TOWN, Hits, View, make_view, trace
 from sensors.synth.world import World
 
 _SUBPIXELS = np.array([[-0.25, -0.375], [0.375, -0.125], [-0.125, 0.375]], dtype=np.float32)
 _TONE_STEPS = 4096
 _BAND = 48_000
 _TONE_MAX = 8.0
+_SHADOWS_WITHIN_M = 60.0
 
 
 @dataclass(frozen=True)
@@ -142,18 +143,23 @@ def _shadow_grid(
         return None
     width, height = view.camera.width_px, view.camera.height_px
     places = (np.arange(0, height, 2)[:, None] * width + np.arange(0, width, 2)[None]).ravel()
-    chosen = np.flatnonzero(hits.owner[places] == TOWN)
+    chosen = np.flatnonzero(hits.owner[places] != SKY)
     index = places[chosen]
-    reach = [
-        one
-        for one in posed
-        if np.linalg.norm(one.global_SE3_actor.translation_m - view.global_SE3_cam.translation_m) < 60.0
-    ]
+    distance = [np.linalg.norm(one.global_SE3_actor.translation_m - view.global_SE3_cam.translation_m) for one in posed]
+    reach = [one for one, distance_m in zip(posed, distance, strict=True) if distance_m < _SHADOWS_WITHIN_M]
     xyz = np.take(hits.direction, index, axis=1) * hits.depth_m[index] + column(view.global_SE3_cam.translation_m)
+    # Actors' own normals are not known yet: their points start a little towards the sun, and what faces away hides itself.
+    normal = np.where(hits.owner[index] == TOWN, np.take(hits.normal, index, axis=1), light.sun_direction)
     lit = np.ones(len(places), dtype=np.float32)
-    lit[chosen] = sun_reaches(world, view, xyz, np.take(hits.normal, index, axis=1), light, reach)
-    grid = lit.reshape((height + 1) // 2, (width + 1) // 2)
-    return np.asarray(uniform_filter(grid, 3))
+    lit[chosen] = sun_reaches(world, view, xyz, normal, light, reach)
+    shape = ((height + 1) // 2, (width + 1) // 2)
+    return _soften(lit.reshape(shape), 1.0 / hits.depth_m[places].reshape(shape))
+
+
+def _soften(lit: Float32[np.ndarray, "h w"], nearness: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Blur the edges of shadows, but not across the outlines of things."""
+    high, low = maximum_filter(nearness, 3), minimum_filter(nearness, 3)
+    return np.asarray(np.where(high - low < np.float32(0.15) * high, uniform_filter(lit, 3), lit))
 
 
 def _smooth_edges(

@@ -16,6 +16,8 @@ from sensors.synth.vehicle import Drift, Occupancy, Occupant, OldLane, Vehicle
 _LOOK_AHEAD_M = 80.0
 _ORDER_GAP_M = 45.0
 _SIDE_CLEARANCE_M = 0.3
+_CHANGE_LENGTHS = 3.3
+"""Shortest lane change in lengths of the vehicle: a shorter one would swing its front out of the new lane."""
 _PASS_OFFSET_M = 0.85
 _PASS_ROOM_M = 20.0
 _PASSED_M = 2.5
@@ -171,7 +173,8 @@ class Manoeuvres:
         return False
 
     def _try_change(self, vehicle: Vehicle, target: int, occupancy: Occupancy, eager: bool) -> bool:
-        length = float(np.clip(vehicle.speed_mps * self._rng.uniform(2.6, 3.4), 14.0, 48.0))
+        shortest = _CHANGE_LENGTHS * vehicle.body.length_m
+        length = float(np.clip(vehicle.speed_mps * self._rng.uniform(2.6, 3.4), shortest, max(shortest, 48.0)))
         path = self._network.paths[vehicle.lane]
         if vehicle.speed_mps < 4.0 or path.length_m - vehicle.front_s_m < length + 8.0:
             return False

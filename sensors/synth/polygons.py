@@ -16,42 +16,37 @@ def triangulate(outline_m: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "t 3"]:
 
     Source: G. H. Meisters, "Polygons have ears", 1975.
     """
-    area = _cross(outline_m, np.roll(outline_m, -1, axis=0)).sum()
-    left = list(range(len(outline_m))) if area > 0 else list(range(len(outline_m)))[::-1]
+    left = np.arange(len(outline_m))
+    if _cross(outline_m, np.roll(outline_m, -1, axis=0)).sum() < 0:
+        left = left[::-1]
     triangles = []
     while len(left) > 3:
-        found = next((k for k in range(len(left)) if _is_ear(outline_m, left, k)), None)
-        ear = _flattest(outline_m, left) if found is None else found
+        points = outline_m[left]
+        to, on = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+        turn = _cross(to, on)
+        if (turn >= -1e-9).all():
+            break
+        ear = _ear(points, turn)
         triangles.append((left[ear - 1], left[ear], left[(ear + 1) % len(left)]))
-        left.pop(ear)
-    return np.array([*triangles, tuple(left)])
+        left = np.delete(left, ear)
+    fan = np.stack([np.full(len(left) - 2, left[0]), left[1:-1], left[2:]], axis=-1)
+    return np.concatenate([np.array(triangles, dtype=left.dtype).reshape(-1, 3), fan])
 
 
-def _cross(a: Float[np.ndarray, "*#n 2"], b: Float[np.ndarray, "*#n 2"]) -> Float[np.ndarray, "*n"]:
+def _cross(a: Float[np.ndarray, "#n 2"], b: Float[np.ndarray, "#n 2"]) -> Float[np.ndarray, "_"]:
     return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
 
 
-def _turn(outline_m: Float[np.ndarray, "n 2"], left: list[int], k: int) -> float:
-    before, at, after = outline_m[left[k - 1]], outline_m[left[k]], outline_m[left[(k + 1) % len(left)]]
-    return float(_cross(at - before, after - at))
-
-
-def _is_ear(outline_m: Float[np.ndarray, "n 2"], left: list[int], k: int) -> bool:
-    """Convex there, and no other corner inside the triangle."""
-    if _turn(outline_m, left, k) <= 1e-12:
-        return False
-    corner = [left[k - 1], left[k], left[(k + 1) % len(left)]]
-    others = outline_m[[i for i in left if i not in corner]]
-    a, b, c = outline_m[corner]
-    inside = (
-        (_cross(b - a, others - a) > 1e-9) & (_cross(c - b, others - b) > 1e-9) & (_cross(a - c, others - c) > 1e-9)
-    )
-    return not inside.any()
-
-
-def _flattest(outline_m: Float[np.ndarray, "n 2"], left: list[int]) -> int:
-    """The corner to drop where rounding left no ear: the one that turns least."""
-    return int(np.argmin([abs(_turn(outline_m, left, k)) for k in range(len(left))]))
+def _ear(points_m: Float[np.ndarray, "n 2"], turn: Float[np.ndarray, "n"]) -> int:
+    """A convex corner whose triangle holds no other corner; the one that turns least where rounding left none."""
+    count = len(points_m)
+    for k in np.flatnonzero(turn > 1e-12).tolist():
+        a, b, c = points_m[k - 1], points_m[k], points_m[(k + 1) % count]
+        others = np.delete(points_m, [(k - 1) % count, k, (k + 1) % count], axis=0)
+        inside = [_cross((q - p)[None], others - p) > 1e-9 for p, q in ((a, b), (b, c), (c, a))]
+        if not np.logical_and.reduce(inside).any():
+            return int(k)
+    return int(np.argmin(np.abs(turn)))
 
 
 def flat_mesh(outline_m: Float[np.ndarray, "n 2"], height_m: float, material: Material) -> Mesh:

@@ -71,10 +71,10 @@ def _vehicle_track(network: LaneNetwork, body: Body, record: LaneRecord, at_cent
     The rear axle of a long vehicle is steered too: both its axles stay in the lane where it turns.
     """
     axle, heading = network.poses(record.lane, record.s_m, record.offset_m)
-    yaw = np.unwrap(heading + np.arctan(record.slope))
     if body.long:
-        front, _ = network.poses(record.front_lane, record.front_s_m, record.front_offset_m)
-        yaw = np.unwrap(np.arctan2(*(front - axle).T[::-1]))
+        front, _ = network.poses(record.front_lane, record.front_s_m, record.offset_m)
+        heading = np.arctan2(front[:, 1] - axle[:, 1], front[:, 0] - axle[:, 0])
+    yaw = np.unwrap(heading + np.arctan(record.slope))
     ahead = body.centre_m if at_centre else 0.0
     xy = axle + ahead * np.column_stack([np.cos(yaw), np.sin(yaw)])
     height = body.height_m / 2 if at_centre else 0.0

@@ -48,10 +48,9 @@ class LaneRecord:
     """Derivative of the offset by the way."""
     front_lane: Int[np.ndarray, "t"]
     front_s_m: Float[np.ndarray, "t"]
-    front_offset_m: Float[np.ndarray, "t"]
 
 
-_Instant = tuple[int, float, float, float, int, float, float]
+_Instant = tuple[int, float, float, float, int, float]
 
 
 @no_type_check  # its methods run a million times a scene: the test run would spend its time checking floats
@@ -115,13 +114,12 @@ class TrafficSim:
         """One row of a lane record: rear axle, then front axle further along the route."""
         drift, reach = vehicle.drift, vehicle.s_m + vehicle.body.wheelbase_m
         slope = drift.slope(vehicle.s_m) if drift else 0.0
-        front_offset = drift.offset_m(reach) if drift else vehicle.rest_offset_m
         lanes = iter((vehicle.lane, *vehicle.route))
         lane = next(lanes)
         while reach > self._network.paths[lane].length_m:
             reach -= self._network.paths[lane].length_m
             lane = next(lanes)
-        return vehicle.lane, vehicle.s_m, vehicle.offset_m, slope, lane, reach, front_offset
+        return vehicle.lane, vehicle.s_m, vehicle.offset_m, slope, lane, reach
 
     def _tick(self, driven: list[list[_Instant]], walked: list[list[float]]) -> None:
         time_s = self._start_s + self._ticks * _TICK_S
@@ -190,7 +188,6 @@ class TrafficSim:
         vehicle.finish_drift()
 
 
-def _record(rows: Float[np.ndarray, "t 7"]) -> LaneRecord:
-    lane, s_m, offset_m, slope, front_lane, front_s_m, front_offset_m = rows.T
-    lanes = lane.astype(np.int64), front_lane.astype(np.int64)
-    return LaneRecord(lanes[0], s_m, offset_m, slope, lanes[1], front_s_m, front_offset_m)
+def _record(rows: Float[np.ndarray, "t 6"]) -> LaneRecord:
+    lane, s_m, offset_m, slope, front_lane, front_s_m = rows.T
+    return LaneRecord(lane.astype(np.int64), s_m, offset_m, slope, front_lane.astype(np.int64), front_s_m)

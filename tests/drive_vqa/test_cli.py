@@ -3,7 +3,7 @@ import json
 import pytest
 
 from drive_vqa.cli import main
-from drive_vqa.cli.arguments import build_parser
+from drive_vqa.cli.arguments import build_parser, parse
 
 
 def test_every_command_is_carried_out_by_something():
@@ -39,3 +39,20 @@ def test_doctor_as_json(capsys):
     assert checks["torch"]["works"]
     assert {"gpu", "open3d", "nuscenes-devkit", "mlflow"} <= set(checks)
     assert status == (0 if all(check["works"] or not check["needed"] for check in checks.values()) else 1)
+
+
+def test_settings_may_stand_anywhere():
+    arguments = parse(["finetune", "STORE", "--model", "tiny", "a.b=1", "--out", "RUN", "c=[1, 2]"])
+    assert arguments.overrides == ["a.b=1", "c=[1, 2]"]
+    assert parse(["generate", "STORE"]).overrides == []
+
+
+@pytest.mark.parametrize("words", [["a.b"], ["--lora.rank=3"], ["fuse", "a=1"]])
+def test_other_words_are_wrong_use(words, capsys):
+    argv = (
+        ["fuse", "STORE", "a=1"] if words[0] == "fuse" else ["finetune", "S", "--model", "tiny", "--out", "R", *words]
+    )
+    with pytest.raises(SystemExit) as stop:
+        parse(argv)
+    assert stop.value.code == 2
+    assert "unrecognized" in capsys.readouterr().err
