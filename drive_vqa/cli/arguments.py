@@ -44,7 +44,7 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     synth.add_argument("--out", type=Path, required=True, metavar="DIR")
     synth.add_argument("--scenes", type=positive, default=4, metavar="N", help="20 s each (default 4)")
     synth.add_argument("--seed", type=int, default=0, metavar="S")
-    synth.add_argument("--town", metavar="NAME", help="which street network (default: all in turn)")
+    synth.add_argument("--town", default="harbour", metavar="NAME", help="harbour (default), oldtown or parkside")
     synth.add_argument("--duration", type=float, default=20.0, metavar="SECONDS", help="of a scene (default 20)")
     _add_workers(synth)
 
@@ -104,7 +104,7 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_whole_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     demo = _command(commands, "demo", "the whole path from nothing: synthetic drives, questions, training, report")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: ./demo")
-    demo.add_argument("--scenes", type=positive, default=10, metavar="N")
+    demo.add_argument("--scenes", type=positive, default=8, metavar="N", help="of 15 s each (default 8)")
     demo.add_argument("--seed", type=int, default=0, metavar="S")
     _add_workers(demo)
 

@@ -20,6 +20,9 @@ from drive_vqa.tracking import default_uri
 logger = logging.getLogger(__name__)
 
 STEPS = 6
+SCENE_S = 15.0
+TEST_FRACTION = 0.2
+"""Of eight drives two are kept for the test, so that intervals are over drives."""
 
 
 def demo(out: Path, *, scenes: int, seed: int, workers: int | None) -> int:
@@ -27,7 +30,7 @@ def demo(out: Path, *, scenes: int, seed: int, workers: int | None) -> int:
 
     Args:
         out: folder for everything that is made.
-        scenes: synthetic drives of 20 s.
+        scenes: synthetic drives of 15 s.
         seed: of the world.
         workers: processes; default: the number of cores.
     """
@@ -46,12 +49,12 @@ def _make_store(out: Path, scenes: int, seed: int, workers: int | None) -> Store
 
     out.mkdir(parents=True, exist_ok=True)
     with _step(1, f"{scenes} synthetic drives"):
-        synthesize(out / "drives", scenes=scenes, seed=seed, workers=workers)
+        synthesize(out / "drives", scenes=scenes, seed=seed, duration_s=SCENE_S, workers=workers)
     with _step(2, "logs → tracks → questions"):
         _complete(ingest(out / "drives", "nuscenes", out / "store", workers=workers))
         store = Store.open(out / "store")
         _complete(fuse(store, workers=workers))
-        _complete(generate(store, GenerateConfig(), workers=workers))
+        _complete(generate(store, GenerateConfig(test_fraction=TEST_FRACTION), workers=workers))
     return store
 
 

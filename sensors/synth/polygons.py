@@ -33,18 +33,19 @@ def triangulate(outline_m: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "t 3"]:
     return np.concatenate([np.array(triangles, dtype=left.dtype).reshape(-1, 3), fan])
 
 
-def _cross(a: Float[np.ndarray, "#n 2"], b: Float[np.ndarray, "#n 2"]) -> Float[np.ndarray, "_"]:
-    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0])
+def _cross(a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0])
 
 
 def _ear(points_m: Float[np.ndarray, "n 2"], turn: Float[np.ndarray, "n"]) -> int:
     """A convex corner whose triangle holds no other corner; the one that turns least where rounding left none."""
     count = len(points_m)
     for k in np.flatnonzero(turn > 1e-12).tolist():
-        a, b, c = points_m[k - 1], points_m[k], points_m[(k + 1) % count]
-        others = np.delete(points_m, [(k - 1) % count, k, (k + 1) % count], axis=0)
-        inside = [_cross((q - p)[None], others - p) > 1e-9 for p, q in ((a, b), (b, c), (c, a))]
-        if not np.logical_and.reduce(inside).any():
+        corners = points_m[[k - 1, k, (k + 1) % count]]
+        edge = np.roll(corners, -1, axis=0) - corners
+        offset = points_m[None] - corners[:, None]
+        left_of = edge[:, None, 0] * offset[..., 1] - edge[:, None, 1] * offset[..., 0]
+        if not (left_of > 1e-9).all(axis=0).any():
             return int(k)
     return int(np.argmin(np.abs(turn)))
 
