@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "drive-vqa"
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
 PARAM_LENGTH = 6000
 """MLflow refuses longer parameter values."""
 
@@ -59,12 +60,10 @@ def mlflow_run(
         return
     import mlflow
 
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or default_uri(output)
+    uri = tracking_uri or os.environ.get(URI_VARIABLE) or default_uri(output)
     for name in ("mlflow", "alembic"):  # after the import, which sets them to INFO
         logging.getLogger(name).setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(uri)
-    experiment_id = _experiment(uri)
-    with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=dict(tags or {})):
+    with _tracking_to(uri), mlflow.start_run(experiment_id=_experiment(uri), run_name=name, tags=dict(tags or {})):
         mlflow.log_params({key: str(value)[:PARAM_LENGTH] for key, value in (params or {}).items()})
         yield _Tracked()
 
@@ -72,6 +71,22 @@ def mlflow_run(
 def default_uri(output: Path) -> str:
     """The SQLite store of an output folder."""
     return f"sqlite:///{output.resolve() / 'mlflow.db'}"
+
+
+@contextmanager
+def _tracking_to(uri: str) -> Iterator[None]:
+    """MLflow keeps its store in an environment variable too: put that back, or the next run would go to this one's store."""
+    import mlflow
+
+    before = os.environ.get(URI_VARIABLE)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before or "")
+        os.environ.pop(URI_VARIABLE, None)
+        if before is not None:
+            os.environ[URI_VARIABLE] = before
 
 
 class _Tracked:

@@ -48,7 +48,7 @@ class PinholeCamera:
     intrinsics: Float[np.ndarray, "3 3"]
     width: int
     height: int
-    ego_SE3_cam: SE3  # noqa: N815
+    ego_SE3_cam: SE3
     distortion: tuple[float, ...] = field(default=())
 
     def __post_init__(self) -> None:

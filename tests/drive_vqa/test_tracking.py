@@ -25,3 +25,13 @@ def test_run_is_kept_in_the_output_folder(tmp_path, monkeypatch):
     assert runs["broken"].info.status == "FAILED"
     assert list(out.rglob("note.txt")) != [out / "note.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # nothing beside the output folder
+
+
+def test_each_output_folder_has_its_own_store(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        with mlflow_run(tmp_path / name, name):
+            pass
+    for name in ("first", "second"):
+        (run,) = mlflow.MlflowClient(default_uri(tmp_path / name)).search_runs(["1"])
+        assert run.info.run_name == name
