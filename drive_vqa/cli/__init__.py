@@ -33,9 +33,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # no space, no permission, a file where a folder must be
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"drive-vqa {arguments.command}: {where}{_reason(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, and the mend."""
+    reason = " ".join((error.strerror or str(error)).split())
+    return f"{reason}: make room or choose a place that can be read and written, then run the same command again"
 
 
 def _quiet_libraries() -> None:

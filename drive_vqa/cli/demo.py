@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 STEPS = 6
 SCENE_S = 15.0
+BATCH_SIZE = 64
 TEST_FRACTION = 0.2
 """Of eight drives two are kept for the test, so that intervals are over drives."""
 
@@ -66,13 +67,16 @@ def _train_and_score(store: Store, out: Path) -> None:
     from finetune.sft import finetune
 
     tracking_uri = default_uri(out)
+    run, predictions = out / "run", out / "predictions.parquet"
     with _step(3, "LoRA fine-tuning of a tiny VLM"):
-        finetune(store, load_recipe("tiny", []), model="tiny", out=out / "run", tracking_uri=tracking_uri)
+        if not (run / "adapter").is_dir():
+            finetune(store, load_recipe("tiny"), model="tiny", out=run, resume=True, tracking_uri=tracking_uri)
     with _step(4, "answers on held-out drives"):
-        answer, name = vlm_answerer("tiny", out / "run")
-        predict(store, "test", answer, out / "predictions.parquet", model_name=name, batch_size=32)
+        if not predictions.is_file():
+            answer, name = vlm_answerer("tiny", run)
+            predict(store, "test", answer, predictions, model_name=name, batch_size=BATCH_SIZE)
     with _step(5, "scores"):
-        headline = evaluate(store, out / "predictions.parquet", out / "evaluation", tracking_uri=tracking_uri)
+        headline = evaluate(store, predictions, out / "evaluation", tracking_uri=tracking_uri)
     with _step(6, "report"):
         write_report(out / "evaluation", out / "report.html")
     logger.info("\n%s", headline)
