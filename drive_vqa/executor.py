@@ -108,7 +108,7 @@ def write_errors(path: Path, summary: Summary) -> None:
         return
     lines = [json.dumps(vars(failure), sort_keys=True, ensure_ascii=False) for failure in summary.failures]
     with replacing(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="backslashreplace")  # odd file names
 
 
 Outcome = tuple[str, bool | Failure]

@@ -162,9 +162,9 @@ class Store:
             manifest = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} cannot be read ({error}): delete it and run the last command again") from error
-        if not isinstance(manifest, dict):
-            raise StoreError(f"{path} is not a JSON object: delete it and run the last command again")
-        return manifest
+        if not _is_manifest(manifest):
+            raise StoreError(f"{path} is not a manifest: delete it and run the last command again")
+        return dict(manifest)
 
     def write_manifest(self, step: str, config: Mapping[str, Any]) -> None:
         """Record a finished step's config, and rows and digest of every file."""
@@ -176,7 +176,7 @@ class Store:
     def _files(self, table: str) -> dict[str, dict[str, Any]]:
         return {
             log_id: {
-                "rows": pq.read_metadata(self.path(table, log_id)).num_rows,
+                "rows": _read_file_metadata(self.path(table, log_id)).num_rows,
                 "sha256": self.digest(table, log_id),
             }
             for log_id in self.log_ids(table)
@@ -253,9 +253,19 @@ def _looks_like_store(root: Path) -> bool:
     return (root / "logs").is_dir() or (root / MANIFEST).is_file()
 
 
+def _is_manifest(content: Any) -> bool:
+    steps = content.get("steps", {}) if isinstance(content, dict) else None
+    is_version = isinstance(content, dict) and isinstance(content.get("schema_version", ""), str)
+    return is_version and isinstance(steps, dict) and all(isinstance(step, dict) for step in steps.values())
+
+
 def _read_metadata(path: Path) -> dict[bytes, bytes]:
+    return dict(_read_file_metadata(path).metadata or {})
+
+
+def _read_file_metadata(path: Path) -> pq.FileMetaData:
     try:
-        return dict(pq.read_schema(path).metadata or {})
+        return pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
         raise StoreError(
             f"{path} is not a readable Parquet file ({error}): delete it and run the step again"

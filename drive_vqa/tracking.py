@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from drive_vqa.errors import ConfigError
+
 logger = logging.getLogger(__name__)
 
 EXPERIMENT = "drive-vqa"
@@ -61,8 +63,8 @@ def mlflow_run(
     import mlflow
 
     uri = tracking_uri or os.environ.get(URI_VARIABLE) or default_uri(output)
-    for name in ("mlflow", "alembic"):  # after the import, which sets them to INFO
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for library in ("mlflow", "alembic"):  # after the import, which sets them to INFO
+        logging.getLogger(library).setLevel(logging.WARNING)
     with _tracking_to(uri), mlflow.start_run(experiment_id=_experiment(uri), run_name=name, tags=dict(tags or {})):
         mlflow.log_params({key: str(value)[:PARAM_LENGTH] for key, value in (params or {}).items()})
         yield _Tracked()
@@ -125,8 +127,14 @@ class _Untracked:
 def _experiment(uri: str) -> str:
     """The experiment's id; a local SQLite store keeps its artifacts beside it, not in the current folder."""
     import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
-    found = mlflow.get_experiment_by_name(EXPERIMENT)
+    try:
+        found = mlflow.get_experiment_by_name(EXPERIMENT)
+    except (MlflowException, SQLAlchemyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{uri} is no usable MLflow store ({reason}): move it away or name another one") from error
     if found is not None:
         return str(found.experiment_id)
     location = None

@@ -68,6 +68,9 @@ def _read_parquet(path: Path) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise PredictionError(f"{path} is not a readable Parquet file ({_one_line(error)}): make it again") from error
     _require(table.column_names, path)
+    twice = [name for name in KNOWN if table.column_names.count(name) > 1]
+    if twice:
+        raise PredictionError(f"{path} has two columns {twice[0]!r}: keep one of them")
     return pa.table({name: _cast(table[name], name, path) for name in table.column_names})
 
 

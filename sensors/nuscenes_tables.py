@@ -169,9 +169,18 @@ def _is_quaternion(value: Any) -> bool:
     return _floats(4)(value) and sum(number * number for number in value) > 1e-12
 
 
+def _is_text(value: Any) -> bool:
+    """Text that a table can hold: JSON allows lone surrogates, UTF-8 does not."""
+    return type(value) is str and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _is_tokens(value: Any) -> bool:
+    return type(value) is list and all(_is_text(token) for token in value)
+
+
 CHECKS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
-    Token: ("a token", lambda value: type(value) is str),
-    str: ("text", lambda value: type(value) is str),
+    Token: ("a token", _is_text),
+    str: ("text", _is_text),
     bool: ("true or false", lambda value: type(value) is bool),
     Count: ("a whole number from 0", lambda value: type(value) is int and 0 <= value < 2**31),
     Microseconds: ("whole microseconds", lambda value: type(value) is int and 0 <= value < 2**63 // 1000),
@@ -179,7 +188,7 @@ CHECKS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     Size: ("3 numbers above 0", _floats(3, low=0.0)),
     Quaternion: ("4 finite numbers, not all 0", _is_quaternion),
     Matrix: ("3 rows of 3 finite numbers, or empty", _is_matrix),
-    Tokens: ("a list of tokens", lambda value: type(value) is list and all(type(token) is str for token in value)),
+    Tokens: ("a list of tokens", _is_tokens),
 }
 """What each kind of value must be."""
 

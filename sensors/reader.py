@@ -34,7 +34,11 @@ def list_logs(source: Path, source_format: str) -> list[LogHandle]:
         raise ConfigError(f"unknown log format {source_format!r}: choose one of {', '.join(FORMATS)}")
     if not source.is_dir():
         raise LogFormatError(f"{source} is not a folder: give the folder that holds the {source_format} logs")
+    if not str(source.resolve()).isprintable():
+        raise LogFormatError(f"{str(source)!a} has a name that is not readable text: rename the folder")
     handles = sorted(FORMATS[source_format][0](source), key=lambda handle: handle.log_id)
+    if not handles:
+        raise LogFormatError(f"{source} lists no {source_format} log: copy its tables again from the data set")
     repeated = [log_id for log_id, count in Counter(handle.log_id for handle in handles).items() if count > 1]
     if repeated:
         raise LogFormatError(f"{source} has more than one log named {repeated[0]!r}: rename or remove one of them")

@@ -129,3 +129,50 @@ def test_a_model_that_is_not_one(copy, tmp_path, capsys):
     argv = ["predict", tmp_path / "store", "--model", tmp_path, "--out", tmp_path / "p.parquet"]
     _refused(capsys, *argv, said=[str(tmp_path), "config.json"])
     assert not (tmp_path / "p.parquet").exists()
+
+
+def test_a_lone_surrogate_breaks_its_own_log_only(copy, tmp_path):
+    def spoil(records):
+        records[0]["filename"] = "samples/\ud800.jpg"
+
+    _rewrite(copy / "v1.0-mini" / "sample_data.json", spoil)
+    store = tmp_path / "store"
+    assert main(["ingest", str(copy), "--format", "nuscenes", "--out", str(store), "--workers", "1"]) == 1
+    (record,) = [json.loads(line) for line in (store / "errors-ingest.jsonl").read_text().splitlines()]
+    assert "sample_data.json" in record["message"]
+    assert "filename must be text" in record["message"]
+    assert record["trace"] == ""
+    assert len(list((store / "logs").iterdir())) == 1
+
+
+def test_no_scene_at_all(copy, tmp_path, capsys):
+    (copy / "v1.0-mini" / "scene.json").write_text("[]")
+    argv = ["ingest", copy, "--format", "nuscenes", "--out", tmp_path / "store"]
+    _refused(capsys, *argv, said=[str(copy), "no nuscenes log"])
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_whose_name_is_not_text(copy, tmp_path, capsys):
+    odd = copy.rename(os.fsdecode(os.fsencode(copy) + b"\xff"))
+    argv = ["ingest", odd, "--format", "nuscenes", "--out", tmp_path / "store"]
+    _refused(capsys, *argv, said=["rename the folder"])
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_output_below_a_file(copy, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    argv = ["ingest", copy, "--format", "nuscenes", "--out", tmp_path / "file" / "store"]
+    _refused(capsys, *argv, said=[str(tmp_path / "file"), "Not a directory", "choose a place"])
+
+
+def test_a_damaged_table_and_a_foreign_manifest(copy, tmp_path, capsys):
+    store = tmp_path / "store"
+    assert main(["ingest", str(copy), "--format", "nuscenes", "--out", str(store), "--workers", "1"]) == 0
+    assert main(["fuse", str(store), "--workers", "1"]) == 0
+    broken, whole = sorted((store / "tracks").iterdir())
+    broken.write_bytes(broken.read_bytes()[:500])
+    capsys.readouterr()
+    _refused(capsys, "generate", store, "--workers", "1", said=[str(broken), "delete it and run the step again"])
+    assert [path.name for path in (store / "questions").iterdir()] == [whole.name]
+    (store / "manifest.json").write_text('{"steps": []}')
+    _refused(capsys, "fuse", store, said=["manifest.json", "delete it"])
