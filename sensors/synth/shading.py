@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float32
 from drive_vqa.geometry import SE3
 from sensors.synth.materials import Material
 from sensors.synth.posed import Posed, actor_occludes
-from sensors.synth.sky import Light, column, dot, gradient, sky
+from sensors.synth.sky import Light, column, dot, gradient
 from sensors.synth.surfaces import Surfaces
-from sensors.synth.trace import SKY, Hits, View
+from sensors.synth.trace import View
 from sensors.synth.world import World
 
 _SHADOW_RANGE_M = 90.0
@@ -26,21 +26,16 @@ _BEAM_RGB = column((1.0, 0.95, 0.85))
 def shade(
     world: World,
     view: View,
-    hits: Hits,
     surfaces: Surfaces,
     light: Light,
     sunlit: Float32[np.ndarray, "n"],
     global_SE3_ego: SE3,
-    out_rgb: Float32[np.ndarray, "3 m"],
-    chosen: slice,
-) -> None:
-    """Write the colour of a range of image points, sky included.
+) -> Float32[np.ndarray, "3 n"]:
+    """The colours of surface points as the camera sees them.
 
     Args:
-        surfaces: of the same range.
         sunlit: for each surface point, the share of the sun that reaches it.
         global_SE3_ego: for the beams of the own head lamps.
-        out_rgb: of the whole image.
     """
     rgb = _irradiance(surfaces, light, sunlit, view)
     if light.lamps_on:
@@ -52,11 +47,7 @@ def shade(
     rgb -= light.haze_rgb
     rgb *= clear
     rgb += light.haze_rgb
-    out_rgb[:, surfaces.row] = rgb
-    open_sky = np.flatnonzero(hits.owner[chosen] == SKY) + (chosen.start or 0)
-    if len(open_sky):
-        direction = np.take(hits.direction, open_sky, axis=1)
-        out_rgb[:, open_sky] = sky(light, direction / np.sqrt(dot(direction, direction)))
+    return rgb
 
 
 def _irradiance(

@@ -51,9 +51,9 @@ class Surfaces:
     towards: Float32[np.ndarray, "3 n"]
 
 
-def gather(world: World, view: View, hits: Hits, light: Light, chosen: slice) -> Surfaces:
-    """Look up the image points of a range that did not see the sky."""
-    row = np.flatnonzero(hits.owner[chosen] != SKY) + (chosen.start or 0)
+def gather(world: World, view: View, hits: Hits, light: Light, chosen: Int[np.ndarray, "k"]) -> Surfaces:
+    """Look up those of the chosen image points that did not see the sky."""
+    row = chosen[hits.owner[chosen] != SKY]
     owner, depth = hits.owner[row], hits.depth_m[row]
     direction = np.take(hits.direction, row, axis=1)
     stretch = np.sqrt(dot(direction, direction))
@@ -62,7 +62,7 @@ def gather(world: World, view: View, hits: Hits, light: Light, chosen: slice) ->
     out = Surfaces(
         row=row,
         xyz_m=direction * depth + column(view.global_SE3_cam.translation_m),
-        normal=np.take(hits.normal, row, axis=1),
+        normal=np.ascontiguousarray(hits.normal[row].T),
         rgb=np.take(world.rgb, triangle, axis=1),
         mirror=MIRROR[material],
         glow_rgb=np.zeros((3, len(row)), dtype=np.float32),

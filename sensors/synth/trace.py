@@ -42,7 +42,7 @@ class Hits:
         direction: global rays of depth 1; vectors are columns here and in the shading, which keeps numpy's inner loops long.
         owner: place in `View.posed`, or `TOWN`, or `SKY`.
         triangle, uv: of the mesh of the owner.
-        normal: of town triangles.
+        normal: of town triangles, a row each.
         alone: per actor, how many points would see it if nothing stood before it.
     """
 
@@ -51,7 +51,7 @@ class Hits:
     owner: Int[np.ndarray, "n"]
     triangle: Int[np.ndarray, "n"]
     uv: Float32[np.ndarray, "n 2"]
-    normal: Float32[np.ndarray, "3 n"]
+    normal: Float32[np.ndarray, "n 3"]
     alone: Int[np.ndarray, "a"]
 
 
@@ -91,10 +91,14 @@ def project_rect(
 
 
 def trace(world: World, view: View, uv_px: Float32[np.ndarray, "n 2"]) -> Hits:
-    """Cast rays through image points: first at the town, then at each actor within its rectangle."""
+    """Cast rays through image points, or all pixels of the image: first at the town, then at each actor within its rectangle."""
     direction = view.global_SE3_cam.rotation.astype(np.float32) @ view.camera.directions(uv_px)
-    hits = _cast_town(world, view.global_SE3_cam.translation_m, direction)
-    hits.alone = np.zeros(len(view.posed), dtype=np.int64)
+    hits = _no_hits(direction, len(view.posed))
+    if len(uv_px) == view.camera.width_px * view.camera.height_px:
+        _cast_town_image(world, view, hits)
+    else:
+        _cast_town(world, view, hits, np.arange(len(uv_px)))
+    hits.owner = np.where(np.isfinite(hits.depth_m), np.int16(TOWN), np.int16(SKY))
     for place, (posed, rect) in enumerate(zip(view.posed, view.rects_px, strict=True)):
         index = _inside(view.camera, uv_px, rect)
         if len(index):
@@ -102,16 +106,80 @@ def trace(world: World, view: View, uv_px: Float32[np.ndarray, "n 2"]) -> Hits:
     return hits
 
 
-def _cast_town(world: World, origin_m: Float[np.ndarray, "3"], direction: Float32[np.ndarray, "3 n"]) -> Hits:
+def _no_hits(direction: Float32[np.ndarray, "3 n"], actors: int) -> Hits:
+    count = direction.shape[1]
+    return Hits(
+        depth_m=np.empty(count, dtype=np.float32),
+        direction=direction,
+        owner=np.empty(count, dtype=np.int16),
+        triangle=np.empty(count, dtype=np.int32),
+        uv=np.empty((count, 2), dtype=np.float32),
+        normal=np.empty((count, 3), dtype=np.float32),
+        alone=np.zeros(actors, dtype=np.int64),
+    )
+
+
+def _cast_town_image(world: World, view: View, hits: Hits) -> None:
+    """Cast at every second pixel like the black squares of a chess board, then where their neighbours disagree."""
+    shape = (view.camera.height_px, view.camera.width_px)
+    direction = hits.direction.reshape(3, *shape)
+    for first in (0, 1):
+        black = (slice(first, None, 2), slice(first, None, 2))
+        rays = direction[:, black[0], black[1]]
+        found = _cast_rays(world, view, rays.reshape(3, -1))
+        for whole, part in zip(_images(hits, shape), found, strict=True):
+            whole[black] = part.reshape(*rays.shape[1:], *whole.shape[2:])
+    for first in (0, 1):
+        _fill_white(hits, shape, first)
+    seen = hits.triangle.reshape(shape)
+    white = ((np.arange(shape[0])[:, None] + np.arange(shape[1])[None]) & 1).astype(bool)
+    same = (
+        (seen[:-2, 1:-1] == seen[2:, 1:-1]) & (seen[1:-1, :-2] == seen[1:-1, 2:]) & (seen[:-2, 1:-1] == seen[1:-1, 2:])
+    )
+    white[1:-1, 1:-1] &= ~same
+    _cast_town(world, view, hits, np.flatnonzero(white))
+
+
+def _images(hits: Hits, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
+    """What `_cast_rays` finds, as views of whole images."""
+    return (
+        hits.depth_m.reshape(shape),
+        hits.triangle.reshape(shape),
+        hits.uv.reshape(*shape, 2),
+        hits.normal.reshape(*shape, 3),
+    )
+
+
+def _fill_white(hits: Hits, shape: tuple[int, int], first: int) -> None:
+    """Give the white pixels of every second row what lies between their neighbours, as if on one triangle or in the sky.
+
+    1 / depth is linear on a plane, so the depth is exact there.
+    """
+    rows, width = slice(first, None, 2), shape[1]
+    here, left, right = (slice(first + 1 + step, width - 1 + step, 2) for step in (0, -1, 1))
+    depth, triangle, uv, normal = _images(hits, shape)
+    nearness = 1.0 / depth[rows, left] + 1.0 / depth[rows, right]
+    with np.errstate(divide="ignore"):
+        depth[rows, here] = np.float32(2.0) / nearness
+    triangle[rows, here] = triangle[rows, left]
+    uv[rows, here] = np.float32(0.5) * (uv[rows, left] + uv[rows, right])
+    normal[rows, here] = normal[rows, left]
+
+
+def _cast_town(world: World, view: View, hits: Hits, index: Int[np.ndarray, "k"]) -> None:
+    """Write what the rays of some points meet in the town."""
+    found = _cast_rays(world, view, np.take(hits.direction, index, axis=1))
+    hits.depth_m[index], hits.triangle[index], hits.uv[index], hits.normal[index] = found
+
+
+def _cast_rays(world: World, view: View, direction: Float32[np.ndarray, "3 n"]) -> tuple[np.ndarray, ...]:
+    """Depth, triangle, uv and normal where rays meet the town."""
     rays = np.empty((direction.shape[1], 6), dtype=np.float32)
-    rays[:, :3] = origin_m
+    rays[:, :3] = view.global_SE3_cam.translation_m
     rays[:, 3:] = direction.T
     answer = world.scene.cast_rays(o3d.core.Tensor.from_numpy(rays), nthreads=1)
-    depth = answer["t_hit"].numpy()
     triangle = answer["primitive_ids"].numpy().view(np.int32)
-    owner = np.where(np.isfinite(depth), np.int16(TOWN), np.int16(SKY))
-    normal = np.ascontiguousarray(answer["primitive_normals"].numpy().T)
-    return Hits(depth, direction, owner, triangle, answer["primitive_uvs"].numpy(), normal, np.zeros(0, dtype=np.int64))
+    return answer["t_hit"].numpy(), triangle, answer["primitive_uvs"].numpy(), answer["primitive_normals"].numpy()
 
 
 def _inside(camera: Camera, uv_px: Float32[np.ndarray, "n 2"], rect: Float32[np.ndarray, "4"]) -> Int[np.ndarray, "k"]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from drive_vqa.boxes import image_iou
+from sensors.synth.adaptive import detailed, fill_between
 from sensors.synth.camera_render import Shot, Stopwatch, render
 from sensors.synth.materials import Material
 from sensors.synth.models import MODELS, load_model
@@ -13,7 +14,7 @@ from sensors.synth.posed import ego_pose, pose_actors
 from sensors.synth.rig import make_rig
 from sensors.synth.scene import Scene
 from sensors.synth.sky import make_light
-from sensors.synth.trace import project_rect
+from sensors.synth.trace import TOWN, make_view, project_rect, trace
 from sensors.synth.world import World, build_world
 from tests.sensors.synth_scenes import SIZES, actor, scene, street, usual_actors
 
@@ -111,3 +112,39 @@ def test_meshes_fill_their_box_and_point_outwards(model: str) -> None:
 def test_the_same_picture_twice(world: World) -> None:
     drive = scene(usual_actors(), "night")
     np.testing.assert_array_equal(take(world, drive).rgb, take(world, drive).rgb)
+
+
+def test_casting_every_second_pixel_first_finds_what_casting_all_finds(world: World) -> None:
+    drive, camera = scene(usual_actors()), RIG.cameras[0]
+    ego = ego_pose(drive, 1.0)
+    view = make_view(camera, ego, pose_actors(drive, 1.0, ego.translation_m[:2], 130.0))
+    uv = camera.pixel_centres()
+    whole, parts = trace(world, view, uv), [trace(world, view, part) for part in np.array_split(uv, 2)]
+    np.testing.assert_array_equal(whole.owner, np.concatenate([part.owner for part in parts]))
+    depth = np.concatenate([part.depth_m for part in parts])
+    assert np.isclose(whole.depth_m, depth, rtol=1e-4).mean() > 0.9999
+    town = whole.owner == TOWN
+    assert (whole.triangle == np.concatenate([part.triangle for part in parts]))[town].mean() > 0.999
+    np.testing.assert_array_equal(whole.alone, np.sum([part.alone for part in parts], axis=0))
+
+
+@pytest.mark.parametrize("shape", [(8, 10), (9, 11)])
+def test_a_blend_continues_a_slope(shape: tuple[int, int]) -> None:
+    slope = np.add.outer(np.arange(shape[0]), 3.0 * np.arange(shape[1])).astype(np.float32)
+    filled = fill_between(np.stack([slope[::2, ::2]] * 3), shape)
+    inner = (slice(0, 2 * ((shape[0] + 1) // 2) - 1), slice(0, 2 * ((shape[1] + 1) // 2) - 1))
+    np.testing.assert_allclose(filled[2][inner], slope[inner])
+
+
+def test_detail_is_where_surfaces_meet_and_where_brightness_steps() -> None:
+    owner = np.full((13, 21), TOWN)
+    kind, tone = np.zeros((13, 21), dtype=np.int32), np.zeros((7, 11), dtype=np.float32)
+    assert not detailed(owner, kind, tone)[:12, :20].any()
+    kind[5, 5] = 1
+    tone[:, 8:] = 0.5
+    need = detailed(owner, kind, tone)
+    assert need[4:7, 5].all()
+    assert need[:12, 15].all()
+    assert not need[:12, 8:14].any()
+    owner[:, :4] = 3
+    assert detailed(owner, kind, tone)[1:12:2, :4].all(), "all pixels of actors"
