@@ -160,7 +160,9 @@ class Vlm:
             raise ModelError(f"{len(messages_list)} conversations came with the images of {len(images_list)}")
         if not messages_list:
             return []
-        processed = {id(some): self.processor.images(some) for some in images_list}  # a group's questions share its frames
+        processed = {
+            id(some): self.processor.images(some) for some in images_list
+        }  # a group's questions share its frames
         images = [processed[id(some)] for some in images_list]
         prompts = [self.processor.prompt_ids(*pair) for pair in zip(messages_list, images, strict=True)]
         inputs = {key: value.to(self.device) for key, value in left_padded(prompts, images, self.processor).items()}

@@ -87,6 +87,10 @@ def evaluate(
     config = _config(store, predictions, out, cases, told, splits)
     _write(out, config, metrics, _score_rows(read, by_id), _baseline_rows(baselines))
     headline = headline_sentence(config["model"], metrics)
+    if config["answers"] < config["questions"]:
+        headline += (
+            f" Only {config['answers']} of {config['questions']} questions have an answer; the others count as wrong."
+        )
     _track(out, config, metrics, headline, tracking_uri)
     return headline
 
@@ -102,7 +106,7 @@ def headline_sentence(model: str, metrics: Mapping[str, Estimate]) -> str:
     if other is None or other.value is None:
         return f"{sentence}."
     relation = "below" if mlsr.value < other.value else "above" if mlsr.value > other.value else "equal to"
-    return f"{sentence}; {relation} constant velocity (MLSR {_percent(other)})."
+    return f"{sentence}; {relation} constant velocity from the true state (MLSR {_percent(other)})."
 
 
 def _percent(estimate: Estimate) -> str:

@@ -65,6 +65,8 @@ def _read_parquet(path: Path) -> pa.Table:
         names = [name for name in KNOWN if name in file.schema_arrow.names]
         table = file.read(columns=names)
         table.validate(full=True)
+    except FileNotFoundError as error:
+        raise PredictionError(f"{path} does not exist: give the file that `drive-vqa predict --out` wrote") from error
     except (OSError, pa.ArrowException) as error:
         raise PredictionError(f"{path} is not a readable Parquet file ({_one_line(error)}): make it again") from error
     _require(table.column_names, path)
@@ -106,6 +108,8 @@ def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield _json_row(line, number, path)
+    except FileNotFoundError as error:
+        raise PredictionError(f"{path} does not exist: give the file that `drive-vqa predict --out` wrote") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PredictionError(f"{path} cannot be read as UTF-8 text ({_one_line(error)}): make it again") from error
 

@@ -35,7 +35,7 @@ def list_types() -> str:
     """The catalogue as text, for `drive-vqa generate --list`."""
     lines = []
     for row in catalogue():
-        marks = {0: "no mark", 1: "1 mark", 2: "2 marks"}[row["marks"]]
+        marks = {0: "no region", 1: "1 region", 2: "2 regions"}[row["marks"]]
         facts = f"{row['answer_type']}, {marks}, {row['tolerance']}, {row['wordings']} wordings, v{row['version']}"
         lines.append(f"{row['family']:<6}  {row['type']:<19}  {facts}\n        {row['example']}")
     return "\n".join(lines)

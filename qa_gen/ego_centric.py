@@ -22,7 +22,7 @@ PATH_LENGTH_M = 60.0
 PATH_BOX = np.array([0.5 * PATH_LENGTH_M, 0.0, PATH_LENGTH_M, 2.0 * PATH_HALF_WIDTH_M, 0.0])
 """The straight corridor ahead, as a ground-plane box in the ego frame."""
 
-PATH_WORDS = "within 1.8 meters either side of my straight-ahead line and up to 60 meters ahead"
+PATH_WORDS = "within 1.8 meters on either side of my straight-ahead line and up to 60 meters ahead"
 FACING_MARGIN_DEG = 10.0
 """Nearer than this to the edge between two answers (45 and 135 degrees): not asked."""
 
@@ -72,9 +72,9 @@ TYPES = (
         marks=1,
         wordings=(
             f"At what bearing do I see the center of {{a}}, {BEARING_WORDS}?",
-            f"What is the bearing of {{a}} from my car, {BEARING_WORDS}?",
+            f"What is the bearing of the center of {{a}} from my car, {BEARING_WORDS}?",
             f"In which direction from me is the center of {{a}}, {BEARING_WORDS}?",
-            f"By what angle from my straight-ahead line is {{a}} off, {BEARING_WORDS}?",
+            f"By how many degrees is the center of {{a}} off my straight-ahead line, {BEARING_WORDS}?",
         ),
         truth=_bearing,
         tolerance=WITHIN_10_DEGREES,
@@ -86,8 +86,8 @@ TYPES = (
         marks=1,
         wordings=(
             f"In which clock direction do I see {{a}}, {CLOCK_WORDS}?",
-            f"At what o'clock is {{a}} from my car, {CLOCK_WORDS}?",
-            f"To the nearest hour, at what o'clock is {{a}}, {CLOCK_WORDS}?",
+            f"In which clock direction is {{a}} from my car, {CLOCK_WORDS}?",
+            f"To the nearest hour, in which clock direction is {{a}}, {CLOCK_WORDS}?",
             f"Where is {{a}} on a clock face laid around my car, {CLOCK_WORDS}?",
         ),
         truth=_clock,
@@ -100,7 +100,7 @@ TYPES = (
         marks=1,
         wordings=(
             f"Is any part of {{a}} {PATH_WORDS}? Answer yes or no.",
-            f"Does {{a}} reach into the straight path {PATH_WORDS}? Answer no or yes.",
+            f"Does {{a}} reach into the strip {PATH_WORDS}? Answer no or yes.",
             f"Call my path the strip {PATH_WORDS}. Is {{a}} at least partly in my path, yes or no?",
             f"Yes or no: is {{a}}, or a part of it, {PATH_WORDS}?",
         ),
@@ -117,7 +117,7 @@ TYPES = (
             "Answer same way, opposite way or across.",
             "Which way does {a} point compared with my car: opposite way or same way, each to within 45 degrees, or across?",
             "Compared with where I am facing, is {a} facing across, the same way or the opposite way? "
-            "Same and opposite allow 45 degrees of difference.",
+            "Same and opposite mean to within 45 degrees.",
             "Is the front of {a} turned the same way as mine, the opposite way, or across, where the first two mean to "
             "within 45 degrees?",
         ),

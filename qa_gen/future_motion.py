@@ -133,8 +133,8 @@ CLOSING_OR_RECEDING = QuestionType(
     marks=1,
     wordings=(
         "Over the next second, is {a} closing, receding, or keeping its distance from me to within half a meter?",
-        "In the coming second, will {a} be receding from me, closing, or keeping its distance, which means to within "
-        "half a meter?",
+        "In the coming second, will {a} be receding from me, closing, or keeping its distance, changing it by less "
+        "than half a meter?",
         "Is {a} keeping its distance from me over the next second (a change below half a meter), closing or receding?",
         "How will the distance between me and {a} change over the next second: closing, receding, or keeping its distance "
         "to within half a meter?",

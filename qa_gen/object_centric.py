@@ -82,10 +82,10 @@ TYPES = (
         answer_type="clock",
         marks=2,
         wordings=(
-            "Seen from {a}, with 12 o'clock straight ahead of {a} and 3 o'clock to its right, at what o'clock is {b}?",
-            "Take the way {a} is facing as 12 o'clock and its right-hand side as 3 o'clock. At what o'clock is {b} from {a}?",
+            "Seen from {a}, with 12 o'clock straight ahead of {a} and 3 o'clock to its right, in which clock direction is {b}?",
+            "Take the way {a} is facing as 12 o'clock and its right side as 3 o'clock. In which clock direction is {b} from {a}?",
             "Imagine sitting in the place of {a} and facing where it faces, which is 12 o'clock, with 3 o'clock to the right. "
-            "At what o'clock is {b}?",
+            "In which clock direction is {b}?",
             "From the viewpoint of {a}, not mine, in which clock direction is {b}, if 12 o'clock is where {a} faces and "
             "3 o'clock is to its right?",
         ),

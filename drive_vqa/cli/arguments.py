@@ -104,7 +104,7 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_whole_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     demo = _command(commands, "demo", "the whole path from nothing: synthetic drives, questions, training, report")
     demo.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="default: ./demo")
-    demo.add_argument("--scenes", type=positive, default=8, metavar="N", help="of 15 s each (default 8)")
+    demo.add_argument("--scenes", type=positive, default=8, metavar="N", help="of 12 s each (default 8)")
     demo.add_argument("--seed", type=int, default=0, metavar="S")
     _add_workers(demo)
 

@@ -20,7 +20,7 @@ from drive_vqa.tracking import default_uri
 logger = logging.getLogger(__name__)
 
 STEPS = 6
-SCENE_S = 15.0
+SCENE_S = 12.0
 BATCH_SIZE = 64
 TEST_FRACTION = 0.2
 """Of eight drives two are kept for the test, so that intervals are over drives."""
@@ -31,7 +31,7 @@ def demo(out: Path, *, scenes: int, seed: int, workers: int | None) -> int:
 
     Args:
         out: folder for everything that is made.
-        scenes: synthetic drives of 15 s.
+        scenes: synthetic drives of 12 s.
         seed: of the world.
         workers: processes; default: the number of cores.
     """

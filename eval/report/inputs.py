@@ -42,13 +42,6 @@ class Number:
     clusters: int | None = None
     cluster_kind: str | None = None
 
-    @property
-    def half_width(self) -> float | None:
-        """The longer arm of the interval, so that value ± half_width covers it."""
-        if self.value is None or self.low is None or self.high is None:
-            return None
-        return max(self.high - self.value, self.value - self.low)
-
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:

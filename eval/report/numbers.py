@@ -1,6 +1,7 @@
 """Metrics in words: which stand in which table, what they are called, and how a share with its interval is written.
 
-Percent everywhere; `±` is the longer arm of the 95 % interval, so that value ± arm covers it.
+Percent everywhere, with the ends of the 95 % interval. Where all logs gave the same share the bootstrap
+cannot tell how sure that is: no interval is shown then, since one of no width would read as certainty.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class Cell:
 
     Attributes:
         text: the value, "–" where there is none.
-        spread: "±4.9" or "".
+        spread: "16.3–26.1", or "" where there is no interval to tell.
         exact: a sentence with the interval, n and the number of logs.
         share: the value in [0, 1] for a bar, None where it is not a share.
         low: lower bound for the bar.
@@ -136,10 +137,17 @@ def cell(name: str, number: Number | None) -> Cell:
     scale = 1.0 if unit else 100.0
     suffix = unit or " %"
     text = f"{scale * number.value:.1f}"
-    spread = "" if number.half_width is None else f"±{scale * number.half_width:.1f}"
+    spread = _spread(number, scale)
     share = None if unit else min(max(number.value, 0.0), 1.0)
     low, high = (None, None) if unit else (number.low, number.high)
     return Cell(text + suffix, spread, f"{text}{suffix}, {_interval(number, scale, suffix)}", share, low, high)
+
+
+def _spread(number: Number, scale: float) -> str:
+    """The interval; empty where it has no width: that comes from logs that all agree, often over a handful of cases."""
+    if number.low is None or number.high is None or number.low == number.high:
+        return ""
+    return f"{scale * number.low:.1f}–{scale * number.high:.1f}"
 
 
 def _interval(number: Number, scale: float, suffix: str) -> str:
@@ -147,6 +155,8 @@ def _interval(number: Number, scale: float, suffix: str) -> str:
     n = "" if number.n is None else f"; n = {number.n:,}"
     if number.low is None or number.high is None:
         return f"no interval{n}{logs}"
+    if number.low == number.high:
+        return f"no interval: all alike{n}{logs}"
     return f"95 % interval {scale * number.low:.1f} to {scale * number.high:.1f}{suffix}{n}{logs}"
 
 

@@ -68,6 +68,9 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
         "model": str(config.get("model") or answers["model"].iloc[0]),
         "split": str(config.get("split") or "all splits"),
         "questions": len(answers),
+        "asked": _asked(evaluation),
+        "unanswered": max(_asked(evaluation) - len(answers), 0),
+        "trained_on": "train" in str(config.get("split", "")).split(", "),
         "logs": answers["log_id"].nunique(),
         "groups": answers["group_id"].nunique(),
         "time_split": config.get("split_rule") == TIME_WITHIN_LOG,
@@ -75,9 +78,15 @@ def _head(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def _asked(evaluation: Evaluation) -> int:
+    """How many questions the evaluated splits have."""
+    return int(evaluation.config.get("questions") or len(evaluation.answers))
+
+
 def _numbers(evaluation: Evaluation) -> dict[str, Any]:
     metrics = evaluation.metrics
-    families = dict(zip(evaluation.answers["type"], evaluation.answers["family"], strict=True))
+    kinds = evaluation.store.read_all("questions", ["type", "family"])
+    families = dict(zip(kinds["type"].to_pylist(), kinds["family"].to_pylist(), strict=True))
     rows = numbers.headline_rows(metrics)
     columns = plots.series_titles(list(metrics), "Model")
     return {

@@ -231,7 +231,7 @@ def test_cameras_stand_as_a_person_would_put_them():
 
 def test_values_and_units_in_words():
     assert numbers.cell("x.rate", Number(0.214, 409, 0.19, 0.26, 14, "log")).text == "21.4 %"
-    assert numbers.cell("x.rate", Number(0.214, 409, 0.19, 0.26, 14, "log")).spread == "±4.6"
+    assert numbers.cell("x.rate", Number(0.214, 409, 0.19, 0.26, 14, "log")).spread == "19.0–26.0"
     assert (
         "95 % interval 19.0 to 26.0 %; n = 409, 14 logs"
         in numbers.cell("x", Number(0.214, 409, 0.19, 0.26, 14, "log")).exact
