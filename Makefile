@@ -30,8 +30,8 @@ setup: $(READY)
 
 # System libraries: open3d needs most of these; the browser tests need chromium and are skipped without it.
 define SYSTEM_LIBRARIES
-missing=""; \
-need() { ldconfig -p | grep -q "$$1" || missing="$$missing $$2"; }; \
+missing=""; known="$$(PATH="$$PATH:/sbin" ldconfig -p)"; \
+need() { case "$$known" in *"$$1"*) ;; *) missing="$$missing $$2";; esac; }; \
 need libusb-1.0.so.0 libusb-1.0-0; need libGL.so.1 libgl1; need libEGL.so.1 libegl1; need libX11.so.6 libx11-6; \
 need libgomp.so.1 libgomp1; need libglib-2.0.so.0 libglib2.0-0; \
 $(PYTHON) -c "import ensurepip" 2>/dev/null || missing="$$missing python3-venv"; \
