@@ -56,7 +56,7 @@ def test_perfect_answers_are_all_right(world, tmp_path):
         assert metrics[f"safety.{name}"]["value"] == 0.0
         assert metrics[f"safety.{name}"]["n"] > 0
     assert metrics["parse.failure_rate"]["value"] == 0.0
-    assert "equal to constant velocity (MLSR 100.0 %" in headline
+    assert "equal to constant velocity from the true state (MLSR 100.0 %" in headline
 
 
 def test_distances_a_quarter_too_far_fail_and_are_dangerous(world, tmp_path):

@@ -14,7 +14,7 @@ from drive_vqa.store import Store
 from drive_vqa.tracking import default_uri
 from tests.qa_gen.recompute import RawLog, mismatch
 
-SYNTH = ["--scenes", "3", "--seed", "5", "--duration", "6"]
+SYNTH = ["--scenes", "3", "--seed", "5", "--duration", "5.6"]
 
 
 def _run(*arguments):
