@@ -3,7 +3,9 @@
     logs         one row: where the log came from
     frames       one row an instant: the ego's pose and motion
     sensor_data  one row a sensor capture: its file, calibration and the ego's pose at that very time
-    annotations  one row a labelled box, global frame, as the source gives it
+    annotations  one row a labelled box, in the ego frame of its frame
+    detections   one row a measurement: a 3D box, a 2D box in an image, or a radar return
+    map_elements one row a line or area of the map, global frame
     tracks       one row a tracked object and frame, ego frame
     groups       one row a moment that is shown to a model: context images and marks
     questions    one row a question with its typed answer and evidence
@@ -11,7 +13,8 @@
     scores       one row an answer, parsed and judged
 
 Units and frames stand in the names. Lists are of variable length even where their length is known, because Parquet cannot read
-a null fixed-size list back. `global_SE3_ego` and its like are structs (quaternion w x y z, metres).
+a null fixed-size list back. `global_SE3_ego` and its like are structs (quaternion w x y z, metres). What a data set lacks is
+null, never 0: a log without ego poses has null `global_SE3_ego`, a capture without a file has null `path`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ import pyarrow as pa
 from drive_vqa.errors import StoreError
 from drive_vqa.geometry import SE3
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "2.0"
 """Major.minor; a reader refuses another major version."""
 
 POSE = pa.struct([(name, pa.float64()) for name in ("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m")])
@@ -60,7 +63,8 @@ FRAMES = pa.schema(
         ("log_id", pa.string()),
         ("frame", pa.int32()),
         ("timestamp_ns", pa.int64()),
-        ("global_SE3_ego", POSE),
+        ("source_frame", pa.string()),  # the source's own name of it: nuScenes' sample token; null where it has none
+        ("global_SE3_ego", POSE),  # null where the log has no poses
         ("speed_mps", pa.float64()),
         ("accel_mps2", pa.float64()),
         ("yaw_rate_radps", pa.float64()),
@@ -74,8 +78,8 @@ SENSOR_DATA = pa.schema(
         ("sensor", pa.string()),
         ("modality", pa.string()),  # camera | lidar | radar
         ("timestamp_ns", pa.int64()),
-        ("path", pa.string()),  # relative to the log's source_root, POSIX
-        ("width", pa.int32()),  # cameras only, else null
+        ("path", pa.string()),  # relative to the log's source_root, POSIX; null: calibration without a file
+        ("width", pa.int32()),  # cameras only and where known, else null
         ("height", pa.int32()),
         ("intrinsics", pa.list_(pa.float64())),  # nine numbers, row-major 3×3, pixels
         ("distortion", pa.list_(pa.float64())),  # empty: the image is rectified
@@ -93,12 +97,53 @@ ANNOTATIONS = pa.schema(
         ("category", pa.string()),  # a key of drive_vqa.categories.CATEGORIES
         ("source_category", pa.string()),
         ("attribute", pa.string()),
-        ("global_SE3_box", POSE),  # centre; x points where the object drives
+        ("ego_SE3_box", POSE),  # centre, in the ego frame of this row's frame; x points where the object drives
         ("length_m", pa.float64()),
         ("width_m", pa.float64()),
         ("height_m", pa.float64()),
         ("lidar_points", pa.int32()),
         ("radar_points", pa.int32()),
+        ("observed", pa.bool_()),  # false: interpolated between two labels
+    ]
+)
+
+DETECTIONS = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("frame", pa.int32()),
+        ("timestamp_ns", pa.int64()),  # of the measurement
+        ("sensor", pa.string()),  # that measured, as in sensor_data; null for 3D boxes of an outside detector
+        ("kind", pa.string()),  # box_3d | box_2d | radar
+        ("category", pa.string()),  # null where not known, as for a radar return
+        ("source_category", pa.string()),
+        ("score", pa.float64()),  # the detector's own, whatever its scale; greater is surer
+        ("x_m", pa.float64()),  # box_3d: centre in the ego frame at timestamp_ns
+        ("y_m", pa.float64()),
+        ("z_m", pa.float64()),
+        ("length_m", pa.float64()),
+        ("width_m", pa.float64()),
+        ("height_m", pa.float64()),
+        ("yaw_rad", pa.float64()),
+        ("vx_mps", pa.float64()),  # over ground, in ego axes; null where the detector gives none
+        ("vy_mps", pa.float64()),
+        ("lidar_points", pa.int32()),
+        *IMAGE_BOX,  # box_2d: in the image of `sensor`
+        ("range_m", pa.float64()),  # radar: in the frame of `sensor`
+        ("azimuth_rad", pa.float64()),  # 0 along the sensor's x, left positive
+        ("range_rate_mps", pa.float64()),  # over ground (the ego's own motion taken out), positive away from the sensor
+    ]
+)
+
+MAP_ELEMENTS = pa.schema(
+    [
+        ("log_id", pa.string()),
+        ("element_id", pa.string()),
+        ("kind", pa.string()),  # lane | lane_line | road_edge | crosswalk | sidewalk | drivable_area | intersection
+        ("source_kind", pa.string()),
+        ("closed", pa.bool_()),  # an area: the last point joins the first
+        ("x_m", pa.list_(pa.float64())),  # global frame; a lane is its centre line, in driving direction
+        ("y_m", pa.list_(pa.float64())),
+        ("z_m", pa.list_(pa.float64())),  # null where the map is flat
     ]
 )
 
@@ -129,9 +174,11 @@ TRACKS = pa.schema(
         ),  # of (x_m, y_m, vx_mps, vy_mps), row-major; null where not estimated
         ("lidar_points", pa.int32()),
         ("radar_points", pa.int32()),
-        ("occlusion", pa.float64()),  # 1 - greatest visible fraction over the cameras; null where no camera sees it
+        ("in_view", pa.bool_()),  # in the view of a camera, hidden or not; null where the log has no cameras
+        ("occlusion", pa.float64()),  # 1 - greatest visible fraction over the cameras; null where it is not in view
         ("cameras", pa.list_(pa.struct([("camera", pa.string()), *IMAGE_BOX, ("visible_fraction", pa.float64())]))),
         ("source", pa.string()),  # annotated | fused
+        ("score", pa.float64()),  # confidence in the track, in [0, 1]; null for annotated ones
         ("observed", pa.bool_()),  # false: interpolated or coasted
     ]
 )
@@ -247,6 +294,8 @@ TABLES: dict[str, pa.Schema] = {
     "frames": FRAMES,
     "sensor_data": SENSOR_DATA,
     "annotations": ANNOTATIONS,
+    "detections": DETECTIONS,
+    "map_elements": MAP_ELEMENTS,
     "tracks": TRACKS,
     "groups": GROUPS,
     "questions": QUESTIONS,

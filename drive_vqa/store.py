@@ -188,6 +188,8 @@ _HOW_TO_MAKE = {
     "frames": "run `drive-vqa ingest`",
     "sensor_data": "run `drive-vqa ingest`",
     "annotations": "run `drive-vqa ingest` on a source with labels",
+    "detections": "run `drive-vqa fuse STORE --from detections --detections PATH` or `--from sensors`",
+    "map_elements": "run `drive-vqa ingest`",
     "tracks": "run `drive-vqa fuse STORE`",
     "groups": "run `drive-vqa generate STORE`",
     "questions": "run `drive-vqa generate STORE`",

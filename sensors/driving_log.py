@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import TABLES, table_from_rows
 
+LOG_TABLES = ("logs", "frames", "sensor_data", "annotations", "map_elements")
+"""What a reader gives."""
+
 
 @dataclass(frozen=True)
 class LogHandle:
@@ -25,7 +28,7 @@ class LogHandle:
         source_format: key of `sensors.reader.FORMATS`.
         root: folder that the paths in `sensor_data` are relative to.
         digest: what the source holds, as a hash; equal content gives an equal digest wherever it lies.
-        version: folder of the tables inside `root` (nuScenes), empty for formats without versions.
+        version: folder of the tables inside `root` (nuScenes) or the file (ScenarioNet); empty for other formats.
     """
 
     log_id: str
@@ -39,6 +42,8 @@ class LogHandle:
 class DrivingLog:
     """One log as tables of `drive_vqa.schema`; `logs.source_root` is null until a store is chosen.
 
+    A table of what the data set lacks is empty.
+
     Raises:
         LogFormatError: a table does not have the columns of its schema.
     """
@@ -47,9 +52,10 @@ class DrivingLog:
     frames: pa.Table
     sensor_data: pa.Table
     annotations: pa.Table
+    map_elements: pa.Table
 
     def __post_init__(self) -> None:
-        for name in ("logs", "frames", "sensor_data", "annotations"):
+        for name in LOG_TABLES:
             if not getattr(self, name).schema.equals(TABLES[name]):
                 raise LogFormatError(f"the reader's table {name!r} does not follow drive_vqa.schema: mend the reader")
 
@@ -60,6 +66,7 @@ class DrivingLog:
         frames: Sequence[Mapping[str, Any]],
         sensor_data: Sequence[Mapping[str, Any]],
         annotations: Sequence[Mapping[str, Any]],
+        map_elements: Sequence[Mapping[str, Any]] = (),
     ) -> DrivingLog:
         """Build the tables from rows, adding the log's name (`log["log_id"]`) to every one."""
         name = {"log_id": log["log_id"]}
@@ -68,6 +75,7 @@ class DrivingLog:
             frames=table_from_rows("frames", [{**name, **row} for row in frames]),
             sensor_data=table_from_rows("sensor_data", [{**name, **row} for row in sensor_data]),
             annotations=table_from_rows("annotations", [{**name, **row} for row in annotations]),
+            map_elements=table_from_rows("map_elements", [{**name, **row} for row in map_elements]),
         )
 
 

@@ -29,7 +29,7 @@ MIN_ACCEL_BASE_S = 0.15
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Motion of one track at each of its labels, global frame; NaN where unknown.
+    """Motion of tracks at each of their labels, global frame; NaN where unknown.
 
     Attributes:
         velocity_mps: over ground.
@@ -48,28 +48,51 @@ def estimate_motion(
     yaw_rad: Float[np.ndarray, "n"],
     frame_interval_s: float,
 ) -> Motion:
-    """Motion of one track.
-
-    Args:
-        timestamp_ns: of the labels, strictly rising.
-        global_xyz_m: box centres.
-        yaw_rad: of the boxes in the global frame, any wrapping; it turns by less than half a turn from label to label.
-        frame_interval_s: typical time between frames of the log, which decides what a neighbour is.
+    """Motion of one track: `estimate_motions` of a single one.
 
     Raises:
         LogFormatError: times do not rise.
     """
-    if np.any(np.diff(timestamp_ns) <= 0):
-        raise LogFormatError("two labels of it have the same time or are out of order")
+    one = np.zeros(len(timestamp_ns), dtype=np.int64)
+    return estimate_motions(one, timestamp_ns, global_xyz_m, yaw_rad, frame_interval_s)
+
+
+def estimate_motions(
+    track_index: Int[np.ndarray, "n"],
+    timestamp_ns: Int[np.ndarray, "n"],
+    global_xyz_m: Float[np.ndarray, "n 3"],
+    yaw_rad: Float[np.ndarray, "n"],
+    frame_interval_s: float,
+) -> Motion:
+    """Motion of many tracks, of one log or of several.
+
+    Args:
+        track_index: which track each label is of; labels of a track stand together, in order of time.
+        timestamp_ns: of the labels, strictly rising in every track.
+        global_xyz_m: box centres.
+        yaw_rad: of the boxes in the global frame, any wrapping; it turns by less than half a turn from label to label.
+        frame_interval_s: typical time between frames of the logs, which decides what a neighbour is.
+
+    Raises:
+        LogFormatError: times do not rise, or a track's labels stand apart.
+    """
+    count = len(track_index)
+    if count == 0:
+        return Motion(np.zeros((0, 3)), np.zeros(0), np.zeros(0))
+    begin, end = _bounds(track_index)
+    row = unordered_row(track_index, timestamp_ns)
+    if row is not None:
+        raise LogFormatError(f"label {row}: two labels of its track have the same time or are out of order")
     # Whole microseconds as float seconds are what the devkit subtracts: its rounding at 1.5e9 s shows at 1e-6 m/s.
     time_s = 1e-6 * (timestamp_ns // 1000)
-    first, last = neighbours(time_s, frame_interval_s)
+    first, last = neighbours(begin, end, time_s, frame_interval_s)
+    own = np.arange(count)
     span_s = time_s[last] - time_s[first]
-    central = (first < np.arange(len(time_s))) & (last > np.arange(len(time_s)))
+    central = (first < own) & (last > own)
     known = (span_s > 0.0) & (span_s <= np.where(central, 2.0 * MAX_GAP_S, MAX_GAP_S))
     divisor_s = np.where(known, span_s, np.nan)
     velocity_mps = (global_xyz_m[last] - global_xyz_m[first]) / divisor_s[:, None]
-    turned_rad = np.unwrap(yaw_rad)
+    turned_rad = _unwrapped(yaw_rad, begin)
     return Motion(
         velocity_mps=velocity_mps,
         yaw_rate_radps=(turned_rad[last] - turned_rad[first]) / divisor_s,
@@ -78,22 +101,69 @@ def estimate_motion(
 
 
 def neighbours(
-    time_s: Float[np.ndarray, "n"], frame_interval_s: float
+    begin: Int[np.ndarray, "n"], end: Int[np.ndarray, "n"], time_s: Float[np.ndarray, "n"], frame_interval_s: float
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Indices of the label before and after each one; its own index where there is none."""
+    """Rows of the label before and after each one; its own row where there is none.
+
+    Args:
+        begin: first row of each label's track.
+        end: last row of it.
+        time_s: rising in every track.
+        frame_interval_s: typical time between frames.
+    """
     own = np.arange(len(time_s))
     if frame_interval_s > SPARSE_INTERVAL_S:
-        return np.maximum(own - 1, 0), np.minimum(own + 1, len(own) - 1)
-    return _nearest_before(time_s), own[-1] - _nearest_before(-time_s[::-1])[::-1]
+        return np.maximum(own - 1, begin), np.minimum(own + 1, end)
+    flipped = own[-1] - _nearest_before(own[-1] - end[::-1], -time_s[::-1])[::-1]
+    return _nearest_before(begin, time_s), flipped
 
 
-def _nearest_before(time_s: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
-    """The earlier label that is nearest to `REACH_S` before each one; the first one has none but itself."""
+def _bounds(track_index: Int[np.ndarray, "n"]) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    """First and last row of each label's track."""
+    starts = np.flatnonzero(np.r_[True, track_index[1:] != track_index[:-1]])
+    if len(np.unique(track_index[starts])) < len(starts):
+        raise LogFormatError("the labels of a track stand apart: sort them by track and time")
+    lengths = np.diff(np.r_[starts, len(track_index)])
+    begin = np.repeat(starts, lengths)
+    return begin, begin + np.repeat(lengths, lengths) - 1
+
+
+def unordered_row(track_index: Int[np.ndarray, "n"], timestamp_ns: Int[np.ndarray, "n"]) -> int | None:
+    """The first label that is not later than the one before it in its track; None where times rise."""
+    wrong = np.flatnonzero((np.diff(timestamp_ns) <= 0) & (track_index[1:] == track_index[:-1]))
+    return int(wrong[0]) + 1 if len(wrong) else None
+
+
+def _nearest_before(begin: Int[np.ndarray, "n"], time_s: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    """The earlier label that is nearest to `REACH_S` before each one; the first of a track has none but itself."""
     wanted_s = time_s - REACH_S
-    after = np.searchsorted(time_s, wanted_s)
-    before = np.maximum(after - 1, 0)
+    after = _first_not_before(begin, time_s, wanted_s)
+    before = np.maximum(after - 1, begin)
     nearest = np.where(np.abs(time_s[before] - wanted_s) < np.abs(time_s[after] - wanted_s), before, after)
-    return np.minimum(nearest, np.maximum(np.arange(len(time_s)) - 1, 0))
+    return np.minimum(nearest, np.maximum(np.arange(len(time_s)) - 1, begin))
+
+
+def _first_not_before(
+    begin: Int[np.ndarray, "n"], time_s: Float[np.ndarray, "n"], wanted_s: Float[np.ndarray, "n"]
+) -> Int[np.ndarray, "n"]:
+    """First row of each label's track whose time is not before the wanted one; bisection in all tracks at once.
+
+    The wanted time is not after the label's own, so there is one.
+    """
+    low, high = begin.copy(), np.arange(len(time_s))
+    while np.any(low < high):
+        middle = (low + high) // 2
+        early = time_s[middle] < wanted_s
+        low, high = np.where(early & (low < high), middle + 1, low), np.where(early, high, middle)
+    return low
+
+
+def _unwrapped(yaw_rad: Float[np.ndarray, "n"], begin: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """`numpy.unwrap` of every track: each turn is the shorter way round."""
+    step = np.diff(yaw_rad, prepend=yaw_rad[:1])
+    turns = np.where(begin == np.arange(len(yaw_rad)), 0.0, -np.round(step / (2.0 * np.pi)))
+    total = np.cumsum(np.nan_to_num(turns))  # a NaN must not reach the tracks that follow
+    return np.asarray(yaw_rad + 2.0 * np.pi * (total - total[begin]))
 
 
 def _acceleration(

@@ -1,15 +1,15 @@
-"""The JSON tables of a nuScenes v1.0 version folder as typed records.
+"""The JSON tables of a nuScenes v1.0 version folder: what a record holds, what each value must be, and the small tables.
 
 Two levels of checks, so that a wrong number stops one log and not the whole set: every table must be a list of objects with
-unique tokens and whole references (`Table.read`); all other values are checked when a log picks its records (`Table.pick`). Only
-the keys that we use are kept, since the tables of v1.0-trainval have millions of rows.
+unique tokens (`Table.read`); any other wrong value is a fault of its record (`fault`), and stops the logs that need that record.
+Only the keys that we use are kept. The three tables of millions of rows are read by `sensors.nuscenes_json`.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from pathlib import Path
@@ -145,8 +145,13 @@ FILES: dict[type[Any], str] = {
 }
 """The tables that are read, by record."""
 
+_HINTS = {kind: list(get_type_hints(kind).items()) for kind in FILES}
+
 Record = TypeVar("Record", bound=tuple)
-_LEFT_OUT = object()
+
+
+NUMBERS = {Vector: (3, -LIMIT), Size: (3, 0.0), Quaternion: (4, -LIMIT)}
+"""Of lists of numbers, how many there are and what all of them are greater than."""
 
 
 def _floats(count: int, low: float = -LIMIT) -> Callable[[Any], bool]:
@@ -171,7 +176,7 @@ def _is_quaternion(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     """Text that a table can hold: JSON allows lone surrogates, UTF-8 does not."""
-    return type(value) is str and not any("\ud800" <= character <= "\udfff" for character in value)
+    return type(value) is str and (value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value))
 
 
 def _is_tokens(value: Any) -> bool:
@@ -184,8 +189,8 @@ CHECKS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     bool: ("true or false", lambda value: type(value) is bool),
     Count: ("a whole number from 0", lambda value: type(value) is int and 0 <= value < 2**31),
     Microseconds: ("whole microseconds", lambda value: type(value) is int and 0 <= value < 2**63 // 1000),
-    Vector: ("3 finite numbers", _floats(3)),
-    Size: ("3 numbers above 0", _floats(3, low=0.0)),
+    Vector: ("3 finite numbers", _floats(*NUMBERS[Vector])),
+    Size: ("3 numbers above 0", _floats(*NUMBERS[Size])),
     Quaternion: ("4 finite numbers, not all 0", _is_quaternion),
     Matrix: ("3 rows of 3 finite numbers, or empty", _is_matrix),
     Tokens: ("a list of tokens", _is_tokens),
@@ -208,22 +213,19 @@ class Table(Generic[Record]):
     rows: dict[Token, Record]
 
     @classmethod
-    def read(
-        cls, folder: Path, kind: type[Record], keep: Callable[[dict[str, Any]], bool] = lambda _: True
-    ) -> Table[Record]:
+    def read(cls, folder: Path, kind: type[Record]) -> Table[Record]:
         """Read the table of a kind of record.
 
         Args:
             folder: of the version.
             kind: a key of `FILES`.
-            keep: which JSON objects are wanted; the rest is left out at once.
 
         Raises:
             LogFormatError: not a JSON list of objects, or a token is absent, not text or not unique.
         """
         file = folder / f"{FILES[kind]}.json"
-        records = _parse(file, kind, keep)
-        for name, hint in get_type_hints(kind).items():
+        records = _parse(file, kind)
+        for name, hint in hints(kind):
             if hint is Token:
                 _check_tokens(file, records, name)
         rows: dict[Token, Record] = {record[0]: record for record in records}  # the token is every record's first field
@@ -231,63 +233,37 @@ class Table(Generic[Record]):
             raise LogFormatError(f"{file}: token {_repeated(records)!r} stands twice: {AGAIN}")
         return cls(file, kind, rows)
 
-    def pick(self, tokens: Iterable[Token], asked_by: str) -> list[Record]:
-        """Records of some tokens, every value checked.
+    def fault(self, record: Record) -> str | None:
+        """What is wrong with a record of this table, with the file and the mend; None where all is well."""
+        found = fault(record, self.kind)
+        return None if found is None else f"{self.file}, token {record[0]!r}: {found}: mend that record"
 
-        Raises:
-            LogFormatError: a token has no record, or a value is absent or wrong.
-        """
-        records = []
-        for token in tokens:
-            record = self.rows.get(token)
-            if record is None:
-                raise LogFormatError(f"{asked_by} names token {token!r}, which {self.file} does not have: {AGAIN}")
-            records.append(record)
-        self.check({record[0]: record for record in records}.values())  # each once, however often it is named
-        return records
-
-    def check(self, records: Iterable[Record]) -> None:
-        """Check every value of some records.
-
-        Raises:
-            LogFormatError: a value is absent or wrong.
-        """
-        kinds = list(get_type_hints(self.kind).items())
-        for record in records:
-            for value, (name, hint) in zip(record, kinds, strict=True):
-                expected, fits = CHECKS[hint]
-                if not fits(value):
-                    found = "absent or null" if value is None else f"{value!r:.60}"
-                    raise LogFormatError(
-                        f"{self.file}, token {record[0]!r}: {name} must be {expected}, is {found}: mend that record"
-                    )
+    def missing(self, token: str, asked_by: str) -> str:
+        """What to say where a record is asked for that the table does not have."""
+        return f"{asked_by} names token {token!r}, which {self.file} does not have: {AGAIN}"
 
 
-def group_by(table: Table[Record], field: str, owners: Table[Any]) -> dict[Token, list[Record]]:
-    """Records by one of their references; every owner has a list.
-
-    Raises:
-        LogFormatError: a reference has no owner.
-    """
-    groups: dict[Token, list[Record]] = {token: [] for token in owners.rows}
-    key = attrgetter(field)
-    for record in table.rows.values():
-        if key(record) not in groups:
-            raise LogFormatError(
-                f"{table.file}, token {record[0]!r}: {field} {key(record)!r} is not in {owners.file.name}: {AGAIN}"
-            )
-        groups[key(record)].append(record)
-    return groups
+def fault(record: Record, kind: type[Record]) -> str | None:
+    """What is wrong with the first wrong value of a record; None where all is well."""
+    for value, (name, hint) in zip(record, hints(kind), strict=True):
+        expected, fits = CHECKS[hint]
+        if not fits(value):
+            found = "absent or null" if value is None else f"{value!r:.60}"
+            return f"{name} must be {expected}, is {found}"
+    return None
 
 
-def _parse(file: Path, kind: type[Record], keep: Callable[[dict[str, Any]], bool]) -> list[Record]:
+def hints(kind: type[Any]) -> list[tuple[str, Any]]:
+    """Name and kind of each value of a record."""
+    return _HINTS[kind]
+
+
+def _parse(file: Path, kind: type[Record]) -> list[Record]:
     """Records as the JSON parser meets them, so that the full objects never stand in memory together."""
     fields: tuple[str, ...] = cast(Any, kind)._fields
     pick, make = itemgetter(*fields), cast(Any, kind)._make
 
     def take(content: dict[str, Any]) -> Any:
-        if not keep(content):
-            return _LEFT_OUT
         try:
             return make(pick(content))
         except KeyError:
@@ -301,24 +277,17 @@ def _parse(file: Path, kind: type[Record], keep: Callable[[dict[str, Any]], bool
         raise LogFormatError(f"{file} is not complete JSON ({str(error)[:80]}): {AGAIN}") from error
     if type(content) is not list:
         raise LogFormatError(f"{file} must hold a list of records: {AGAIN}")
-    records = [record for record in content if record is not _LEFT_OUT]
-    wrong = [record for record in records if type(record) is not kind]
+    wrong = [record for record in content if type(record) is not kind]
     if wrong:
         raise LogFormatError(f"{file}: an entry is {wrong[0]!r:.40} and not a record: {AGAIN}")
-    return records
+    return content
 
 
 def _check_tokens(file: Path, records: list[Record], name: str) -> None:
-    values = map(attrgetter(name), records)
-    if set(map(type, values)) <= {str}:
-        return
-    place, value = next((place, value) for place, value in _indexed(records, name) if type(value) is not str)
-    found = "absent or null" if value is None else f"{value!r:.40}"
-    raise LogFormatError(f"{file}, record {place}: {name} must be a token, is {found}: {AGAIN}")
-
-
-def _indexed(records: list[Record], name: str) -> Iterator[tuple[int, Any]]:
-    return enumerate(map(attrgetter(name), records))
+    for place, value in enumerate(map(attrgetter(name), records)):
+        if not _is_text(value):
+            found = "absent or null" if value is None else f"{value!r:.40}"
+            raise LogFormatError(f"{file}, record {place}: {name} must be a token, is {found}: {AGAIN}")
 
 
 def _repeated(records: list[Record]) -> str:

@@ -112,7 +112,7 @@ def read_log(handle: LogHandle) -> DrivingLog:
         sensor_rows += _camera_rows(handle.root, folder, timestamps_ns, global_SE3_ego)
     sensor_rows.sort(key=lambda row: (row["frame"], row["sensor"]))
     log = {"log_id": handle.log_id, "source_format": FORMAT}
-    return DrivingLog.from_rows(log, frames, sensor_rows, _annotation_rows(handle.root, timestamps_ns))
+    return DrivingLog.from_rows(log, frames, sensor_rows, _annotation_rows(handle.root, timestamps_ns, global_SE3_ego))
 
 
 def read_sweep(path: Path) -> Float[np.ndarray, "n 3"]:
@@ -307,7 +307,7 @@ def _image_size(path: Path) -> tuple[int, int]:
         raise LogFormatError(f"{path} is not a readable image: copy it again, or delete it to go without") from error
 
 
-def _annotation_rows(root: Path, timestamps_ns: np.ndarray) -> list[dict[str, Any]]:
+def _annotation_rows(root: Path, timestamps_ns: np.ndarray, global_SE3_ego: Sequence[SE3]) -> list[dict[str, Any]]:
     files = [root / "annotations" / "cuboids" / f"{frame:02d}.pkl.gz" for frame in range(len(timestamps_ns))]
     cuboids = [_read_cuboids(path) for path in files]
     track_of = _tracks(cuboids)
@@ -318,8 +318,9 @@ def _annotation_rows(root: Path, timestamps_ns: np.ndarray) -> list[dict[str, An
             raise LogFormatError(f"{files[frame]} has two boxes of one object: mend its uuid or sibling_id columns")
         sweep = root / "lidar" / f"{frame:02d}.pkl.gz"
         points = cKDTree(read_sweep(sweep)) if sweep.is_file() else None
+        ego_SE3_global = global_SE3_ego[frame].inverse()
         for box in kept:
-            row = _annotation_row(boxes, box, points)
+            row = _annotation_row(boxes, box, points, ego_SE3_global)
             uuid = str(boxes["uuid"][box])
             rows.append(
                 {"frame": frame, "timestamp_ns": int(timestamps_ns[frame]), "track_id": track_of.get(uuid, uuid), **row}
@@ -385,7 +386,7 @@ def _without_siblings(boxes: Cuboids, track_of: Mapping[str, str]) -> list[int]:
     return [box for box, uuid in enumerate(boxes["uuid"]) if track_of.get(uuid) not in here]
 
 
-def _annotation_row(boxes: Cuboids, box: int, points: cKDTree | None) -> dict[str, Any]:
+def _annotation_row(boxes: Cuboids, box: int, points: cKDTree | None, ego_SE3_global: SE3) -> dict[str, Any]:
     yaw_rad = float(boxes["yaw"][box]) + np.pi / 2
     centre_m = np.array([boxes[f"position.{axis}"][box] for axis in "xyz"], dtype=np.float64)
     width_m, length_m, height_m = (float(boxes[f"dimensions.{axis}"][box]) for axis in "xyz")
@@ -395,12 +396,13 @@ def _annotation_row(boxes: Cuboids, box: int, points: cKDTree | None) -> dict[st
         "category": CATEGORY_OF_LABEL.get(label, "other"),
         "source_category": label,
         "attribute": motion if type(motion) is str and motion else None,
-        "global_SE3_box": pose_to_struct(SE3.from_yaw(yaw_rad, centre_m)),
+        "ego_SE3_box": pose_to_struct(ego_SE3_global @ SE3.from_yaw(yaw_rad, centre_m)),
         "length_m": length_m,
         "width_m": width_m,
         "height_m": height_m,
         "lidar_points": None if points is None else _count(points, centre_m, size_lwh_m, yaw_rad),
         "radar_points": None,
+        "observed": True,
     }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from drive_vqa._version import __version__
 
-FORMATS = ("nuscenes", "pandaset")
+FORMATS = ("nuscenes", "pandaset", "kitti", "av2", "scenarionet")
+EXPORTS = ("kitti-tracking", "nuscenes-tracking")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,18 +47,35 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     synth.add_argument("--seed", type=int, default=0, metavar="S")
     synth.add_argument("--town", default="harbour", metavar="NAME", help="harbour (default), oldtown or parkside")
     synth.add_argument("--duration", type=float, default=20.0, metavar="SECONDS", help="of a scene (default 20)")
+    synth.add_argument(
+        "--replay", type=Path, metavar="LOG", help="give the traffic of real logs pixels, not made-up traffic"
+    )
+    synth.add_argument("--format", choices=FORMATS, default="scenarionet", help="of --replay (default scenarionet)")
+    synth.add_argument("--calibration", type=Path, metavar="FILE", help="JSON of the sensors that --replay simulates")
     _add_workers(synth)
 
     ingest = _command(commands, "ingest", "read driving logs into a store")
     ingest.add_argument("source", type=Path, metavar="SOURCE")
     ingest.add_argument("--format", choices=FORMATS, required=True)
     ingest.add_argument("--out", type=Path, required=True, metavar="STORE")
+    ingest.add_argument("--version", metavar="NAME", help="nuScenes: which of several version folders")
+    ingest.add_argument("--rate-hz", type=float, metavar="HZ", help="resample to this rate (default: as recorded)")
     _add_workers(ingest)
 
     fuse = _command(commands, "fuse", "turn boxes into ego-frame tracks with velocities and image boxes")
     fuse.add_argument("store", type=Path, metavar="STORE")
-    fuse.add_argument("--from", dest="source", choices=("annotations",), default="annotations")
+    fuse.add_argument("--from", dest="source", choices=("annotations", "detections", "sensors"), default="annotations")
+    fuse.add_argument(
+        "--detections", type=Path, metavar="PATH", help="boxes of a 3D detector: nuScenes JSON, KITTI folder ..."
+    )
+    fuse.add_argument(
+        "--evaluate", action="store_true", help="judge the tracks by the labels: STORE/quality/quality.html"
+    )
+    fuse.add_argument("--max-range", type=float, default=float("inf"), metavar="M", help="judge only what is this near")
+    fuse.add_argument("--devkit", action="store_true", help="judge by nuscenes-devkit's tracking evaluation too (slow)")
+    _add_tracking(fuse)
     _add_workers(fuse)
+    _add_config(fuse)
 
     generate = _command(commands, "generate", "ask questions about the tracks, with checked answers and evidence")
     generate.add_argument("store", type=Path, nargs="?", metavar="STORE")
@@ -67,6 +85,16 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     generate.add_argument("--executor", choices=("local",), default="local")
     _add_workers(generate)
     _add_config(generate)
+
+    export = _command(commands, "export", "write tracks in the format of other tools")
+    export.add_argument("store", type=Path, metavar="STORE")
+    export.add_argument("--to", choices=EXPORTS, required=True)
+    export.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    view = _command(commands, "view", "show a log from above and through its cameras: GIF, MP4 or a Rerun recording")
+    view.add_argument("store", type=Path, metavar="STORE")
+    view.add_argument("--log", metavar="ID", help="which log (default: the first)")
+    view.add_argument("--out", type=Path, metavar="FILE", help=".gif, .mp4 or .rrd (default: ID.gif)")
 
 
 def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:

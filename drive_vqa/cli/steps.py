@@ -22,6 +22,10 @@ def exit_status(error: DriveVqaError) -> int:
 def _synth(arguments: argparse.Namespace) -> int:
     from sensors.synth.synthesize import synthesize
 
+    if arguments.replay is not None:
+        return _replay(arguments)
+    if arguments.calibration is not None:
+        raise ConfigError("--calibration goes with --replay only")
     synthesize(
         arguments.out,
         scenes=arguments.scenes,
@@ -33,18 +37,87 @@ def _synth(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _replay(arguments: argparse.Namespace) -> int:
+    from sensors.reader import list_logs, read_log
+    from sensors.synth.replay import replay
+
+    logs = list_logs(arguments.replay, arguments.format)
+    replay(
+        arguments.out,
+        logs,
+        read_log=read_log,
+        calibration=arguments.calibration,
+        seed=arguments.seed,
+        workers=arguments.workers,
+    )
+    return 0
+
+
 def _ingest(arguments: argparse.Namespace) -> int:
     from sensors.ingest import ingest
 
-    summary = ingest(arguments.source, arguments.format, arguments.out, workers=arguments.workers)
+    summary = ingest(
+        arguments.source,
+        arguments.format,
+        arguments.out,
+        version=arguments.version,
+        rate_hz=arguments.rate_hz,
+        workers=arguments.workers,
+    )
     return _report("ingest", summary, arguments.out)
 
 
 def _fuse(arguments: argparse.Namespace) -> int:
-    from sensors.fuse import fuse
+    from drive_vqa.config import load_config
+    from sensors.fuse import FuseConfig, fuse
 
-    summary = fuse(Store.open(arguments.store), source=arguments.source, workers=arguments.workers)
-    return _report("fuse", summary, arguments.store)
+    store = Store.open(arguments.store)
+    config = load_config(FuseConfig, arguments.config, [*arguments.overrides, f"source={arguments.source}"])
+    summary = fuse(store, config, detections=arguments.detections, workers=arguments.workers)
+    status = _report("fuse", summary, arguments.store)
+    if arguments.evaluate:
+        _judge(store, arguments)
+    return status
+
+
+def _judge(store: Store, arguments: argparse.Namespace) -> None:
+    from sensors.quality.write import write_quality
+
+    page = write_quality(
+        store,
+        store.root / "quality",
+        max_range_m=arguments.max_range,
+        devkit=arguments.devkit,
+        settings={"source": arguments.source},
+        tracking_uri=arguments.tracking_uri,
+    )
+    logger.info("quality: %s", page)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from sensors.export.kitti_tracking import export_kitti_tracking
+    from sensors.export.nuscenes_tracking import export_nuscenes_tracking
+
+    writers = {"kitti-tracking": export_kitti_tracking, "nuscenes-tracking": export_nuscenes_tracking}
+    writers[arguments.to](Store.open(arguments.store), arguments.out)
+    logger.info("%s: %s", arguments.to, arguments.out)
+    return 0
+
+
+def _view(arguments: argparse.Namespace) -> int:
+    from sensors.view.film import write_birds_eye
+
+    store = Store.open(arguments.store)
+    log_id = arguments.log or store.log_ids("tracks")[0]
+    out = arguments.out or Path(f"{log_id}.gif")
+    if out.suffix.lower() == ".rrd":
+        from sensors.view.recording import write_recording
+
+        write_recording(store, log_id, out)
+    else:
+        write_birds_eye(store, log_id, out)
+    logger.info("view: %s", out)
+    return 0
 
 
 def _generate(arguments: argparse.Namespace) -> int:
@@ -150,6 +223,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "ingest": _ingest,
     "fuse": _fuse,
     "generate": _generate,
+    "export": _export,
+    "view": _view,
     "finetune": _finetune,
     "predict": _predict,
     "evaluate": _evaluate,

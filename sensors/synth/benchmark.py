@@ -20,7 +20,7 @@ from drive_vqa.executor import available_cores, map_logs
 from sensors.synth.camera_render import Stopwatch
 from sensors.synth.capture import Recorder, record_keyframe
 from sensors.synth.map_mask import map_origin_m
-from sensors.synth.nuscenes_writer import SceneRows, write_bytes
+from sensors.synth.nuscenes_writer import SceneRows, synthetic_identity, write_bytes
 from sensors.synth.sky import make_light
 from sensors.synth.synthesize import DEFAULT_TOWN, SceneHandle, Settings
 from sensors.synth.traffic import simulate_scene
@@ -51,7 +51,13 @@ def time_scene(bench: Bench) -> bool:
     settings = Settings(7, DEFAULT_TOWN, 0.5 * bench.keyframes + 1.0, 800, 450, 1080, False)
     handle = SceneHandle(bench.root / bench.log_id, bench.index, settings)
     scene = simulate_scene(settings.town, bench.index, settings.seed, settings.duration_s)
-    rows = SceneRows(handle.root, scene, bench.index, settings.seed, settings.rig(), map_origin_m(scene.town))
+    rows = SceneRows(
+        handle.root,
+        scene,
+        synthetic_identity(scene, bench.index, settings.seed),
+        settings.rig(),
+        map_origin_m(scene.town),
+    )
     world, light, times = build_world(scene.town), make_light(scene.weather), []
     for keyframe in range(bench.keyframes + 1):
         watch, begin = Stopwatch(), time.perf_counter()

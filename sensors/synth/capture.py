@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -32,6 +33,7 @@ class Recorder:
     Attributes:
         out: rows and files go there.
         ground_truth_images: also write instance and depth images.
+        annotate_all: also those whom no sensor meets, however far they are.
     """
 
     out: SceneRows
@@ -39,6 +41,7 @@ class Recorder:
     light: Light
     ground_truth_images: bool
     watch: Stopwatch
+    annotate_all: bool = False
 
 
 def keyframe_times_s(duration_s: float) -> Float[np.ndarray, "k"]:
@@ -59,10 +62,10 @@ def record_keyframe(recorder: Recorder, keyframe: int, at_s: float) -> None:
     radar_m = _scan_radars(recorder, keyframe, at_s)
     recorder.watch.start()
     ego_xy = ego_pose(out.scene, at_s).translation_m[:2]
-    labels = label_actors(posed, ego_xy, lidar_m, radar_m, [one for _, one in seen])
+    labels = label_actors(posed, ego_xy, lidar_m, radar_m, [one for _, one in seen], recorder.annotate_all)
     for label in labels:
         out.add_annotation(keyframe, label)
-    annotated = {label.posed.index: label.posed.actor.actor_id for label in labels}
+    annotated = {label.posed.index: label.posed.actor for label in labels}
     for channel, one in seen:
         if one.bbox_px is not None and one.actor_index in annotated:
             out.add_box(
@@ -73,11 +76,11 @@ def record_keyframe(recorder: Recorder, keyframe: int, at_s: float) -> None:
 
 def _actors(recorder: Recorder, at_s: float) -> list[Posed]:
     centre = ego_pose(recorder.out.scene, at_s).translation_m[:2]
-    return pose_actors(recorder.out.scene, at_s, centre, _RANGE_M)
+    return pose_actors(recorder.out.scene, at_s, centre, math.inf if recorder.annotate_all else _RANGE_M)
 
 
 def _rng(recorder: Recorder, channel: str, keyframe: int) -> np.random.Generator:
-    return np.random.default_rng([recorder.out.seed, recorder.out.index, crc32(channel.encode()), keyframe])
+    return np.random.default_rng([*recorder.out.identity.seed, crc32(channel.encode()), keyframe])
 
 
 def _photograph(recorder: Recorder, keyframe: int, camera: Camera, at_s: float) -> Shot:
@@ -86,7 +89,7 @@ def _photograph(recorder: Recorder, keyframe: int, camera: Camera, at_s: float) 
     recorder.watch.start()
     posed = _actors(recorder, at_s)
     recorder.watch.lap("pose")
-    seed = (out.seed, out.index, crc32(camera.channel.encode()), keyframe)
+    seed = (*out.identity.seed, crc32(camera.channel.encode()), keyframe)
     shot = render(recorder.world, camera, global_SE3_ego, posed, recorder.light, seed, recorder.watch)
     recorder.watch.start()
     out.add_data(keyframe, camera.channel, at_s, global_SE3_ego, jpeg_bytes(shot.rgb), "jpg")

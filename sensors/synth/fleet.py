@@ -56,6 +56,12 @@ _VEHICLES = {
     "motorcycle": Body("vehicle.motorcycle", "motorcycle", 2.10, 0.80, 1.60, 0.40),
     "bicycle": Body("vehicle.bicycle", "bicycle", 1.75, 0.62, 1.75, 0.35),
 }
+CAR_SIZES_M = {
+    name: np.array([body.length_m, body.width_m, body.height_m])
+    for name, body in _VEHICLES.items()
+    if body.category == "vehicle.car"
+}
+"""Usual length, width and height of each kind of car."""
 _TRAFFIC_SHARES = {
     "sedan": 0.30,
     "hatchback": 0.21,

@@ -8,7 +8,7 @@ import numpy as np
 
 from sensors.synth.car_meshes import wheel_pair
 from sensors.synth.materials import Material
-from sensors.synth.meshes import Loft, Mesh, box_mesh, merge
+from sensors.synth.meshes import Loft, Mesh, box_mesh, merge, tube_mesh
 
 
 def bus_mesh() -> Mesh:
@@ -45,6 +45,37 @@ def truck_mesh() -> Mesh:
     parts += _heavy_lamps(half, -half, width, 0.78)
     for axle_x_m in (-2.5, 2.75):
         parts += wheel_pair(axle_x_m, width / 2 - 0.02, 0.47, 0.32)
+    return merge(parts)
+
+
+def trailer_mesh() -> Mesh:
+    """A box trailer with three axles at its rear; legs hold its front."""
+    length, width = 12.0, 2.55
+    parts = [box_mesh((0, 0, 2.35), (length, width, 2.7), Material.CARGO)]
+    parts.append(box_mesh((0, 0, 0.9), (length - 0.1, 1.1, 0.24), Material.PLASTIC))
+    parts += [box_mesh((0, side * width / 2, 1.06), (length, 0.05, 0.1), Material.PAINT) for side in (-1, 1)]
+    parts += [box_mesh((3.6, side * 0.8, 0.42), (0.16, 0.16, 0.84), Material.METAL) for side in (-1, 1)]
+    parts.append(box_mesh((-length / 2, 0, 2.3), (0.02, 0.03, 2.5), Material.SEAM))
+    parts += [box_mesh((-length / 2, side * 0.95, 0.84), (0.05, 0.3, 0.16), Material.TAILLIGHT) for side in (-1, 1)]
+    for axle_x_m in (-4.9, -3.7, -2.5):
+        parts += wheel_pair(axle_x_m, width / 2 - 0.02, 0.47, 0.32)
+    return merge(parts)
+
+
+def digger_mesh() -> Mesh:
+    """An excavator on tracks, its arm folded to the front."""
+    parts = [box_mesh((-0.6, side * 1.05, 0.45), (3.9, 0.5, 0.9), Material.TIRE) for side in (-1, 1)]
+    parts.append(box_mesh((-0.6, 0, 0.75), (1.8, 1.7, 0.5), Material.PLASTIC))
+    parts.append(box_mesh((-1.0, 0, 1.55), (3.3, 2.5, 1.1), Material.PAINT))
+    parts.append(box_mesh((-2.35, 0, 1.65), (0.7, 2.55, 1.25), Material.PLASTIC))
+    parts.append(box_mesh((0.05, 0.75, 2.15), (1.5, 1.0, 1.7), Material.PAINT))
+    parts.append(box_mesh((0.1, 0.75, 2.4), (1.52, 1.02, 0.95), Material.GLASS))
+    for start, end, radius in (
+        ((0.4, -0.2, 1.6), (2.1, -0.2, 3.1), 0.24),
+        ((2.1, -0.2, 3.1), (3.3, -0.2, 1.3), 0.18),
+    ):
+        parts.append(tube_mesh(start, end, radius, 0.8 * radius, Material.PAINT, 6))
+    parts.append(box_mesh((3.05, -0.2, 0.85), (0.7, 1.1, 0.8), Material.SEAM))
     return merge(parts)
 
 

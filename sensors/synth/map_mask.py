@@ -16,15 +16,15 @@ _DRIVABLE = ("road", "junction", "crosswalk")
 _MARGIN_M = 60.0
 
 
-def map_origin_m(town: Town) -> Float[np.ndarray, "2"]:
-    """Where the data set's x = y = 0 lies in the town's frame; whole metres."""
+def map_origin_m(town: Town) -> Float[np.ndarray, "3"]:
+    """Where the data set's origin lies in the town's frame; whole metres, on the ground."""
     points = np.concatenate([surface.outline_xy_m for surface in town.surfaces if surface.kind in _DRIVABLE])
-    return np.asarray(np.floor(points.min(axis=0) - _MARGIN_M))
+    return np.append(np.floor(points.min(axis=0) - _MARGIN_M), 0.0)
 
 
 def drivable_mask(town: Town) -> Image.Image:
     """An 8-bit image of the drivable area."""
-    origin = map_origin_m(town)
+    origin = map_origin_m(town)[:2]
     shapes = [surface.outline_xy_m - origin for surface in town.surfaces if surface.kind in _DRIVABLE]
     width, height = np.ceil((np.concatenate(shapes).max(axis=0) + _MARGIN_M) / RESOLUTION_M).astype(int)
     mask = Image.new("L", (int(width), int(height)), 0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import open3d as o3d
@@ -11,27 +12,36 @@ from jaxtyping import Float, Float32, Int
 
 from drive_vqa.errors import ConfigError
 from sensors.synth.car_meshes import CAR_SHAPES, car_mesh
-from sensors.synth.heavy_meshes import bus_mesh, truck_mesh
+from sensors.synth.heavy_meshes import bus_mesh, digger_mesh, trailer_mesh, truck_mesh
 from sensors.synth.meshes import Mesh, corner_normals, without_slivers
 from sensors.synth.people_meshes import (
     WALK_PHASES,
+    animal_mesh,
     barrier_mesh,
     bicycle_mesh,
     cone_mesh,
+    crate_mesh,
     motorcycle_mesh,
     pedestrian_mesh,
 )
 from sensors.synth.world import ray_scene
 
-MODELS = (*CAR_SHAPES, "truck", "bus", "motorcycle", "bicycle", "pedestrian", "cone", "barrier")
-_SOLIDS = {
+_SOLIDS: dict[str, Callable[[], Mesh]] = {
     "truck": truck_mesh,
     "bus": bus_mesh,
+    "trailer": trailer_mesh,
+    "digger": digger_mesh,
     "motorcycle": motorcycle_mesh,
+    "parked_motorcycle": partial(motorcycle_mesh, ridden=False),
     "bicycle": bicycle_mesh,
+    "parked_bicycle": partial(bicycle_mesh, ridden=False),
+    "animal": animal_mesh,
     "cone": cone_mesh,
     "barrier": barrier_mesh,
+    "crate": crate_mesh,
 }
+MODELS = (*CAR_SHAPES, "pedestrian", *_SOLIDS)
+"""All names that `load_model` knows."""
 
 
 @dataclass(frozen=True)

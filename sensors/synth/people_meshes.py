@@ -74,8 +74,8 @@ def _arm(shoulder: Point, angle: float) -> list[Mesh]:
     ]
 
 
-def bicycle_mesh() -> Mesh:
-    """A city bicycle with its rider; the rider's jacket takes the actor's colour."""
+def bicycle_mesh(ridden: bool = True) -> Mesh:
+    """A city bicycle, with its rider or without; the rider's jacket takes the actor's colour."""
     saddle, bars, crank = (-0.22, 0.0, 0.95), (0.40, 0.0, 1.05), (-0.05, 0.0, 0.30)
     front, rear = (0.52, 0.0, 0.34), (-0.52, 0.0, 0.34)
     parts = [*_spoked_wheel(front, 0.34, 0.022), *_spoked_wheel(rear, 0.34, 0.022)]
@@ -84,12 +84,13 @@ def bicycle_mesh() -> Mesh:
     parts += [_bar(a, b, 0.018, Material.METAL) for a, b in frame]
     parts.append(_bar((bars[0], -0.28, 1.05), (bars[0], 0.28, 1.05), 0.015, Material.SEAM))
     parts.append(blob_mesh((-0.24, 0.0, 0.97), (0.14, 0.08, 0.04), Material.SEAM, 6, 8))
-    parts += _rider((-0.22, 0.0, 1.02), (0.06, 0.0, 1.50), (0.38, 0.25, 1.07), (0.02, 0.10, 0.18), helmet=False)
+    if ridden:
+        parts += _rider((-0.22, 0.0, 1.02), (0.06, 0.0, 1.50), (0.38, 0.25, 1.07), (0.02, 0.10, 0.18), helmet=False)
     return merge(parts)
 
 
-def motorcycle_mesh() -> Mesh:
-    """A motorcycle with its rider; tank and fairing take the actor's colour."""
+def motorcycle_mesh(ridden: bool = True) -> Mesh:
+    """A motorcycle, with its rider or without; tank and fairing take the actor's colour."""
     front, rear = (0.72, 0.0, 0.31), (-0.70, 0.0, 0.31)
     parts = [*_spoked_wheel(front, 0.31, 0.06), *_spoked_wheel(rear, 0.31, 0.07)]
     parts.append(_bar(front, (0.42, 0.0, 0.92), 0.045, Material.METAL))
@@ -103,7 +104,8 @@ def motorcycle_mesh() -> Mesh:
     parts.append(box_mesh((-0.95, 0.0, 0.58), (0.02, 0.2, 0.14), Material.PLATE))
     parts.append(_bar((0.44, -0.34, 1.04), (0.44, 0.34, 1.04), 0.018, Material.SEAM))
     parts.append(_bar((-0.1, -0.17, 0.36), (-0.85, -0.2, 0.40), 0.05, Material.RIM))
-    parts += _rider((-0.22, 0.0, 0.92), (0.0, 0.0, 1.40), (0.42, 0.30, 1.06), (-0.05, 0.19, 0.42), helmet=True)
+    if ridden:
+        parts += _rider((-0.22, 0.0, 0.92), (0.0, 0.0, 1.40), (0.42, 0.30, 1.06), (-0.05, 0.19, 0.42), helmet=True)
     return merge(parts)
 
 
@@ -153,6 +155,25 @@ def _spoked_wheel(hub: Point, radius_m: float, tire_m: float) -> list[Mesh]:
         )
     )
     return parts
+
+
+def animal_mesh() -> Mesh:
+    """A dog that stands."""
+    parts = [blob_mesh((0.0, 0.0, 0.46), (0.36, 0.12, 0.14), Material.CLOTH, 8, 12)]
+    parts.append(blob_mesh((0.40, 0.0, 0.64), (0.15, 0.07, 0.08), Material.CLOTH, 7, 10))
+    parts.append(_bar((0.26, 0.0, 0.5), (0.36, 0.0, 0.64), 0.08, Material.CLOTH))
+    parts.append(_bar((-0.34, 0.0, 0.5), (-0.5, 0.0, 0.66), 0.03, Material.CLOTH))
+    for x_m in (-0.24, 0.24):
+        parts += [_bar((x_m, side * 0.08, 0.42), (x_m, side * 0.08, 0.0), 0.04, Material.CLOTH) for side in (-1, 1)]
+    return merge(parts)
+
+
+def crate_mesh() -> Mesh:
+    """A box of boards: whatever lies or is pushed around."""
+    parts = [box_mesh((0, 0, 0.5), (0.94, 0.94, 0.94), Material.WOOD)]
+    for z_m in (0.05, 0.5, 0.95):
+        parts.append(box_mesh((0, 0, z_m), (1.0, 1.0, 0.1), Material.CARGO))
+    return merge(parts)
 
 
 def cone_mesh() -> Mesh:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 
 import numpy as np
 import open3d as o3d
 from jaxtyping import Float, Float32, Int
+from scipy.spatial.transform import Rotation
 
-from drive_vqa.boxes import box_corners
+from drive_vqa.boxes import CORNER_SIGNS
 from drive_vqa.geometry import SE3
 from sensors.synth.models import Model, load_model
 from sensors.synth.people_meshes import WALK_PHASES
@@ -47,10 +49,7 @@ class Posed:
     @property
     def corners_m(self) -> Float[np.ndarray, "8 3"]:
         """Corners of the box in the global frame."""
-        size = np.array([self.actor.size_lwh_m])
-        return np.asarray(
-            box_corners(self.global_SE3_actor.translation_m[None], size, np.array([self.global_SE3_actor.yaw_rad]))[0]
-        )
+        return np.asarray(self.global_SE3_actor @ (0.5 * CORNER_SIGNS * np.array(self.actor.size_lwh_m)))
 
     @property
     def radius_m(self) -> float:
@@ -70,14 +69,32 @@ class ActorHits:
 def sample(
     trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: float
 ) -> tuple[Float[np.ndarray, "3"], float, float]:
-    """Position (m), yaw (rad) and speed (m/s) between the samples; before and after them, the first and the last."""
-    late = int(np.clip(np.searchsorted(times_s, at_s, side="right"), 1, len(times_s) - 1))
-    early = late - 1
-    share = min(max((at_s - float(times_s[early])) / float(times_s[late] - times_s[early]), 0.0), 1.0)
+    """Position (m), yaw (rad) and speed (m/s) between the samples; beyond them straight on for a step at most."""
+    early, share = _between(times_s, at_s)
+    late = early + 1
     xyz = (1.0 - share) * trajectory.xyz_m[early] + share * trajectory.xyz_m[late]
     yaw = (1.0 - share) * trajectory.yaw_rad[early] + share * trajectory.yaw_rad[late]
-    speed = (1.0 - share) * trajectory.speed_mps[early] + share * trajectory.speed_mps[late]
+    within = min(max(share, 0.0), 1.0)
+    speed = (1.0 - within) * trajectory.speed_mps[early] + within * trajectory.speed_mps[late]
     return xyz, float(yaw), float(speed)
+
+
+def _between(times_s: Float[np.ndarray, "t"], at_s: float) -> tuple[int, float]:
+    """The sample before an instant (or the first, or the last but one), and the share of the step that has passed."""
+    early = min(max(bisect_right(times_s, at_s), 1), len(times_s) - 1) - 1
+    share = (at_s - float(times_s[early])) / float(times_s[early + 1] - times_s[early])
+    return early, min(max(share, -1.0), 2.0)
+
+
+def pose_at(trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: float) -> tuple[SE3, float]:
+    """Pose in the global frame and speed (m/s) between the samples."""
+    xyz, yaw, speed = sample(trajectory, times_s, at_s)
+    pose = upright(yaw, xyz)
+    if trajectory.tilt_rad is None:
+        return pose, speed
+    early, share = _between(times_s, at_s)
+    tilt = (1.0 - share) * trajectory.tilt_rad[early] + share * trajectory.tilt_rad[early + 1]
+    return SE3(pose.rotation @ Rotation.from_rotvec(tilt).as_matrix(), xyz), speed
 
 
 def upright(yaw_rad: float, xyz_m: Float[np.ndarray, "3"]) -> SE3:
@@ -88,8 +105,7 @@ def upright(yaw_rad: float, xyz_m: Float[np.ndarray, "3"]) -> SE3:
 
 def ego_pose(scene: Scene, at_s: float) -> SE3:
     """`global_SE3_ego` at an instant."""
-    xyz, yaw, _ = sample(scene.ego, scene.times_s, at_s)
-    return upright(yaw, xyz)
+    return pose_at(scene.ego, scene.times_s, at_s)[0]
 
 
 def velocity_mps(trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: float) -> Float[np.ndarray, "3"]:
@@ -99,13 +115,32 @@ def velocity_mps(trajectory: Trajectory, times_s: Float[np.ndarray, "t"], at_s: 
 
 
 def pose_actors(scene: Scene, at_s: float, near_xy_m: Float[np.ndarray, "2"], range_m: float) -> list[Posed]:
-    """All actors within a range of a point at an instant."""
+    """All actors within a range of a point at an instant.
+
+    Who comes and goes is there at the instants nearest to samples where it is present, so that all sensors of a keyframe, which
+    fire within half a step, meet the same actors.
+    """
+    early, share = _between(scene.times_s, at_s)
+    nearest = early + int(share >= 0.5)
     posed = []
     for index, actor in enumerate(scene.actors):
-        xyz, yaw, speed = sample(actor.trajectory, scene.times_s, at_s)
-        if math.hypot(xyz[0] - near_xy_m[0], xyz[1] - near_xy_m[1]) <= range_m:
-            posed.append(_pose(scene, index, actor, at_s, upright(yaw, xyz), speed))
+        track = actor.trajectory
+        if track.present is not None and not track.present[nearest]:
+            continue
+        global_SE3_actor, speed = pose_at(track, scene.times_s, at_s)
+        x, y, _ = global_SE3_actor.translation_m
+        if math.hypot(x - near_xy_m[0], y - near_xy_m[1]) <= range_m:
+            posed.append(_pose(scene, index, _actor_at(actor, nearest), at_s, global_SE3_actor, speed))
     return posed
+
+
+def _actor_at(actor: Actor, instant: int) -> Actor:
+    """With the size and the attribute of one instant."""
+    sizes, attributes = actor.trajectory.size_lwh_m, actor.trajectory.attributes
+    if sizes is not None:
+        length, width, height = sizes[instant].tolist()
+        actor = replace(actor, size_lwh_m=(length, width, height))
+    return actor if attributes is None else replace(actor, attribute=attributes[instant])
 
 
 def _pose(scene: Scene, index: int, actor: Actor, at_s: float, global_SE3_actor: SE3, speed_mps: float) -> Posed:

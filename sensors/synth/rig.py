@@ -6,39 +6,48 @@ cameras x right, y down, z forward; the lidar x right, y forward; radars x forwa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Float32
 
+from drive_vqa.errors import CalibrationError
 from drive_vqa.geometry import SE3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Camera:
     """A pinhole without distortion.
 
     Attributes:
+        intrinsics: pixels of the image, no skew; image points are continuous, the middle of the first pixel is (0.5, 0.5).
         ego_SE3_cam: x right, y down, z forward.
         delay_s: from the keyframe (lidar time) to its shutter; negative is before.
+
+    Raises:
+        CalibrationError: the image has no size, or the intrinsics are not of a pinhole without skew.
     """
 
     channel: str
     width_px: int
     height_px: int
-    field_of_view_deg: float
+    intrinsics: Float[np.ndarray, "3 3"]
     ego_SE3_cam: SE3
     delay_s: float
 
-    @property
-    def focal_px(self) -> float:
-        """Same for both axes."""
-        return float(0.5 * self.width_px / np.tan(np.radians(0.5 * self.field_of_view_deg)))
+    def __post_init__(self) -> None:
+        (f, skew, _), (below, g, _), last = self.intrinsics
+        pinhole = np.isfinite(self.intrinsics).all() and skew == below == 0 and last.tolist() == [0, 0, 1]
+        if not pinhole or min(f, g, self.width_px, self.height_px) <= 0:
+            raise CalibrationError(
+                f"camera {self.channel}: its image needs a size, and its intrinsics the form [[f, 0, c], [0, g, d], [0, 0, 1]]"
+                " with f and g above 0: mend the calibration"
+            )
 
     @property
-    def intrinsics(self) -> Float[np.ndarray, "3 3"]:
-        """Pixels of the image; the principal point is its middle."""
-        return np.array([[self.focal_px, 0, self.width_px / 2], [0, self.focal_px, self.height_px / 2], [0, 0, 1.0]])
+    def focal_px(self) -> float:
+        """Along u."""
+        return float(self.intrinsics[0, 0])
 
     def pixel_centres(self) -> Float32[np.ndarray, "n 2"]:
         """All pixels, row by row."""
@@ -48,9 +57,21 @@ class Camera:
     def directions(self, uv_px: Float32[np.ndarray, "n 2"]) -> Float32[np.ndarray, "3 n"]:
         """Rays of depth 1 (their parameter is the depth) through image points, in the camera frame, as columns."""
         out = np.ones((3, len(uv_px)), dtype=np.float32)
-        out[0] = (uv_px[:, 0] - np.float32(self.width_px / 2)) / np.float32(self.focal_px)
-        out[1] = (uv_px[:, 1] - np.float32(self.height_px / 2)) / np.float32(self.focal_px)
+        for axis in (0, 1):
+            middle, focal = self.intrinsics[axis, 2], self.intrinsics[axis, axis]
+            out[axis] = (uv_px[:, axis] - np.float32(middle)) / np.float32(focal)
         return out
+
+    def project(self, cam_xyz_m: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
+        """Image points (px) of points before the camera."""
+        focal, middle = self.intrinsics[[0, 1], [0, 1]], self.intrinsics[:2, 2]
+        return np.asarray(cam_xyz_m[:, :2] / cam_xyz_m[:, 2:] * focal + middle)
+
+    def resized(self, width_px: int) -> Camera:
+        """The same view in an image of another width; the height follows, rounded to whole pixels, and so do the intrinsics."""
+        height_px = max(round(self.height_px * width_px / self.width_px), 1)
+        scale = np.diag([width_px / self.width_px, height_px / self.height_px, 1.0])
+        return replace(self, width_px=width_px, height_px=height_px, intrinsics=scale @ self.intrinsics)
 
 
 @dataclass(frozen=True)
@@ -119,7 +140,14 @@ def make_rig(width_px: int = 800, height_px: int = 450, azimuths: int = 1080) ->
     """The rig of the synthetic vehicle, with images and sweeps of the given size."""
     forward_SE3_cam = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     cameras = tuple(
-        Camera(channel, width_px, height_px, fov, _mounted(bearing, (x, y, z), forward_SE3_cam), delay)
+        Camera(
+            channel,
+            width_px,
+            height_px,
+            centred_intrinsics(width_px, height_px, fov),
+            _mounted(bearing, (x, y, z), forward_SE3_cam),
+            delay,
+        )
         for channel, fov, bearing, x, y, z, delay in _CAMERA_MOUNTS
     )
     radars = tuple(
@@ -130,6 +158,12 @@ def make_rig(width_px: int = 800, height_px: int = 450, azimuths: int = 1080) ->
         "LIDAR_TOP", _mounted(-90.0, (0.94, 0.0, 1.84), np.eye(3)), np.linspace(-30.67, 10.67, 32), azimuths, 90.0, 0.02
     )
     return Rig(cameras, lidar, radars)
+
+
+def centred_intrinsics(width_px: int, height_px: int, field_of_view_deg: float) -> Float[np.ndarray, "3 3"]:
+    """Of an ideal lens: square pixels, the principal point in the middle; the field of view is that of the width."""
+    focal_px = float(0.5 * width_px / np.tan(np.radians(0.5 * field_of_view_deg)))
+    return np.array([[focal_px, 0, width_px / 2], [0, focal_px, height_px / 2], [0, 0, 1.0]])
 
 
 def _mounted(bearing_deg: float, xyz_m: tuple[float, float, float], base: Float[np.ndarray, "3 3"]) -> SE3:

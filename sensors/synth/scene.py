@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,14 @@ class Trajectory:
     yaw_rad: Float[np.ndarray, "t"]
     """Unwrapped, so that it can be interpolated."""
     speed_mps: Float[np.ndarray, "t"]
+    tilt_rad: Float[np.ndarray, "t 3"] | None = None
+    """Rotation vector in the body's own axes, applied before the turn by the yaw; None: always upright."""
+    present: Bool[np.ndarray, "t"] | None = None
+    """At which instants it is there; None: always. Elsewhere the samples only serve to interpolate."""
+    size_lwh_m: Float[np.ndarray, "t 3"] | None = None
+    """Where the size is known anew at each instant; None: that of the actor."""
+    attributes: tuple[str | None, ...] | None = None
+    """`Actor.attribute` at each instant; None: that of the actor."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,10 @@ class Actor:
     color_rgb: tuple[float, float, float]
     trajectory: Trajectory
     parked: bool
+    attribute: str | None = None
+    """Of nuScenes where it is known, several with commas between; None: told from its motion."""
+    token: str | None = None
+    """Of its row of `instance`; None: made from `actor_id`."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,6 @@ class Scene:
     town: Town
     weather: Weather
     times_s: Float[np.ndarray, "t"]
-    """Simulation instants, 20 Hz, from 0 to the end of the scene; all trajectories share them."""
+    """Instants from 0 to the end of the scene, 20 Hz where it is simulated; all trajectories share them."""
     ego: Trajectory
     actors: tuple[Actor, ...]

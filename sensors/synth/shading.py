@@ -69,12 +69,13 @@ def _irradiance(
 def _openness(surfaces: Surfaces, view: View) -> Float32[np.ndarray, "n"]:
     """Share of the sky that is not hidden: dark under and beside whoever stands on the ground."""
     share = np.ones(len(surfaces.row), dtype=np.float32)
-    low = np.flatnonzero((surfaces.xyz_m[2] < 0.25) & (surfaces.normal[2] > 0.5) & (surfaces.distance_m < 60.0))
-    x, y = surfaces.xyz_m[0, low], surfaces.xyz_m[1, low]
+    low = np.flatnonzero((surfaces.normal[2] > 0.5) & (surfaces.distance_m < 60.0))
+    x, y, z = np.take(surfaces.xyz_m, low, axis=1)
     for posed in view.posed:
         centre, reach = posed.global_SE3_actor.translation_m, posed.radius_m + 1.0
         near = np.flatnonzero(np.abs(x - np.float32(centre[0])) < reach)
         near = near[np.abs(y[near] - np.float32(centre[1])) < reach]
+        near = near[z[near] < np.float32(centre[2] - 0.5 * posed.actor.size_lwh_m[2] + 0.25)]
         if len(near):
             share[low[near]] *= _contact(posed, x[near] - np.float32(centre[0]), y[near] - np.float32(centre[1]))
     return share
@@ -128,6 +129,7 @@ def _artificial(
     """Street lamps, the own head lamps and those of others."""
     strength = np.float32(1.0 if light.exposure > 2 else 0.35)
     x, y, z = surfaces.xyz_m
+    z = z - np.float32(global_SE3_ego.translation_m[2])
     shift = np.float32(0.8)
     lamps = world.lamp_map.at(x + shift * surfaces.normal[0], y + shift * surfaces.normal[1])
     lamps *= (np.float32(0.55) + np.float32(0.45) * surfaces.normal[2]) * np.clip(
@@ -136,11 +138,11 @@ def _artificial(
     low = np.flatnonzero((z < 3.0) & (surfaces.distance_m < 70.0))
     beams = np.zeros(len(low), dtype=np.float32)
     near = (np.take(surfaces.xyz_m, low, axis=1), np.take(surfaces.normal, low, axis=1))
-    _add_beam(beams, *near, global_SE3_ego, (3.75, 0.65))
+    _add_beam(beams, *near, global_SE3_ego, (3.75, 0.65, 0.68))
     for posed in view.posed:
         if _has_beams(posed):
-            front_m = (0.5 * posed.actor.size_lwh_m[0], 0.35 * posed.actor.size_lwh_m[1])
-            _add_beam(beams, *near, posed.global_SE3_actor, front_m)
+            length, width, height = posed.actor.size_lwh_m
+            _add_beam(beams, *near, posed.global_SE3_actor, (0.5 * length, 0.35 * width, 0.68 - 0.5 * height))
     total = (strength * lamps) * _LAMP_RGB
     total[:, low] += (strength * beams) * _BEAM_RGB
     return np.asarray(total)
@@ -155,22 +157,26 @@ def _add_beam(
     xyz_m: Float32[np.ndarray, "3 n"],
     normal: Float32[np.ndarray, "3 n"],
     global_SE3_car: SE3,
-    front_m: tuple[float, float],
+    lamp_m: tuple[float, float, float],
 ) -> None:
-    """Two dipped beams: a flat cone to the front that ends at the height of the lamps, 0.68 m above the ground."""
+    """Two dipped beams: a flat cone to the front that ends at the height of the lamps.
+
+    Args:
+        lamp_m: the lamps seen from the car's origin: how far ahead, how far to each side, how high.
+    """
     centre, cos, sin = global_SE3_car.translation_m, *global_SE3_car.rotation[:2, 0].astype(np.float32)
     dx, dy = xyz_m[0] - np.float32(centre[0]), xyz_m[1] - np.float32(centre[1])
-    ahead = cos * dx + sin * dy - np.float32(front_m[0])
+    ahead = cos * dx + sin * dy - np.float32(lamp_m[0])
     index = np.flatnonzero((ahead > 0.05) & (ahead < _BEAM_RANGE_M))
     ahead, side = ahead[index], cos * dy[index] - sin * dx[index]
     kept = np.flatnonzero(np.abs(side) < 0.5 * ahead + 2.0)
     if not len(kept):
         return
     index, ahead, side = index[kept], ahead[kept], side[kept]
-    up = np.clip((xyz_m[2, index] - np.float32(0.68)) / (0.02 * ahead + 0.12), 0.0, 6.0)
+    up = np.clip((xyz_m[2, index] - np.float32(centre[2] + lamp_m[2])) / (0.02 * ahead + 0.12), 0.0, 6.0)
     facing = np.clip(-(cos * normal[0, index] + sin * normal[1, index]), 0.0, 1.0)
     width = np.float32(0.26) * ahead + np.float32(0.35)
-    both = np.exp(-np.square((side - front_m[1]) / width)) + np.exp(-np.square((side + front_m[1]) / width))
+    both = np.exp(-np.square((side - lamp_m[1]) / width)) + np.exp(-np.square((side + lamp_m[1]) / width))
     level = np.float32(0.10) + np.float32(0.9) * facing + np.float32(0.25) * normal[2, index]
     falloff = np.float32(26.0) / (ahead + 3.0) ** 1.7 * np.clip((_BEAM_RANGE_M - ahead) / 15.0, 0.0, 1.0)
     total[index] += both * np.exp(-up * up) * level * falloff

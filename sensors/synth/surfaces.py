@@ -144,11 +144,11 @@ def _level(
     return grass(x_m, y_m, footprint_m) if kind == Material.GRASS else wear(x_m, y_m, footprint_m)
 
 
-def _walls(out: Surfaces, wall: Float32[np.ndarray, "4 k"], index: Int[np.ndarray, "k"], light: Light) -> None:
+def _walls(out: Surfaces, wall: Float32[np.ndarray, "5 k"], index: Int[np.ndarray, "k"], light: Light) -> None:
     """Plaster, frames, glass and, after dark, lit rooms."""
     xyz, footprint = np.take(out.xyz_m, index, axis=1), out.footprint_m[index]
     front = house_front(xyz, wall, footprint)
-    along, up = xyz[0] + xyz[1], xyz[2]
+    along, up = xyz[0] + xyz[1], xyz[2] - wall[4]
     plaster = 1.0 + 0.10 * noise(along, up, 0.08) + 0.05 * grain(along, up, 0.03) * fade(footprint, 0.03)
     plaster *= (1.0 - 0.18 * np.clip(1.0 - up / np.float32(0.9), 0.0, 1.0)) * (1.0 + np.float32(0.35) * front.band)
     plaster *= 1.0 - front.frame - front.glass

@@ -15,7 +15,7 @@ from drive_vqa.executor import map_logs
 from sensors.synth.camera_render import Stopwatch
 from sensors.synth.capture import Recorder, keyframe_times_s, record_keyframe
 from sensors.synth.map_mask import map_origin_m
-from sensors.synth.nuscenes_writer import SceneRows, dump, write_bytes, write_dataset
+from sensors.synth.nuscenes_writer import SceneRows, claim, dump, synthetic_identity, write_bytes, write_dataset
 from sensors.synth.rig import Rig, make_rig
 from sensors.synth.scene import Scene
 from sensors.synth.sky import make_light
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_TOWN = "harbour"
 _WORK = ".synth-work"
-_SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def synthesize(
     """
     settings = Settings(seed, town, duration_s, width_px, height_px, azimuths, ground_truth_images)
     _check(settings, scenes)
-    _claim(out, settings, scenes)
+    claim(out, _WORK, {**asdict(settings), "scenes": scenes})
     handles = [SceneHandle(out, index, settings) for index in range(scenes)]
     if (out / VERSION).is_dir():
         logger.info("%s is complete", out)
@@ -127,20 +126,6 @@ def _check(settings: Settings, scenes: int) -> None:
         raise ConfigError("width_px, height_px and azimuths: images need 32 pixels a side and sweeps 8 azimuths")
 
 
-def _claim(out: Path, settings: Settings, scenes: int) -> None:
-    """Note the settings in the folder, or compare with those noted there."""
-    path = out / _WORK / _SETTINGS
-    noted = dump({**asdict(settings), "scenes": scenes})
-    if not path.exists():
-        if out.exists() and any(out.iterdir()):
-            raise ConfigError(f"{out}: not empty and not a synthetic data set; choose a new folder")
-        write_bytes(path, noted.encode())
-    elif path.read_text(encoding="utf-8") != noted:
-        raise ConfigError(
-            f"{out}: made with other settings ({path.read_text(encoding='utf-8')}); choose a new folder or delete it"
-        )
-
-
 def make_scene(handle: SceneHandle) -> bool:
     """Write the sensor files and the rows of one scene; False where a run before did."""
     if handle.part.exists():
@@ -160,7 +145,13 @@ def record_scene(handle: SceneHandle, watch: Stopwatch) -> Tables:
 def record(scene: Scene, handle: SceneHandle, watch: Stopwatch) -> Tables:
     """Write the sensor files of a scene; returns its rows."""
     settings = handle.settings
-    rows = SceneRows(handle.root, scene, handle.index, settings.seed, settings.rig(), map_origin_m(scene.town))
+    rows = SceneRows(
+        handle.root,
+        scene,
+        synthetic_identity(scene, handle.index, settings.seed),
+        settings.rig(),
+        map_origin_m(scene.town),
+    )
     recorder = Recorder(rows, _world(scene), make_light(scene.weather), settings.ground_truth_images, watch)
     for keyframe, at_s in enumerate(keyframe_times_s(settings.duration_s)):
         record_keyframe(recorder, keyframe, float(at_s))

@@ -56,6 +56,8 @@ _CATEGORIES = {
     "movable_object.debris": "Object too large to drive over.",
     "static_object.bicycle_rack": "Bicycle rack.",
 }
+CATEGORY_NAMES = frozenset(_CATEGORIES)
+"""All names of nuScenes."""
 _ATTRIBUTES = {
     "vehicle.moving": "Vehicle is moving.",
     "vehicle.stopped": "Vehicle with a driver is standing still.",
@@ -66,6 +68,7 @@ _ATTRIBUTES = {
     "pedestrian.standing": "Person is standing.",
     "pedestrian.moving": "Person is moving.",
 }
+ATTRIBUTE_NAMES = frozenset(_ATTRIBUTES)
 _VISIBILITY = (
     ("1", "v0-40", "0 to 40 %"),
     ("2", "v40-60", "40 to 60 %"),

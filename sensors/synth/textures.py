@@ -102,7 +102,7 @@ class Front:
     band: Points
 
 
-def house_front(xyz_m: Float32[np.ndarray, "3 n"], wall: Float32[np.ndarray, "4 n"], footprint_m: Points) -> Front:
+def house_front(xyz_m: Float32[np.ndarray, "3 n"], wall: Float32[np.ndarray, "5 n"], footprint_m: Points) -> Front:
     """Windows in rows; wide panes and doors on the ground floor.
 
     Args:
@@ -110,8 +110,8 @@ def house_front(xyz_m: Float32[np.ndarray, "3 n"], wall: Float32[np.ndarray, "4 
         wall: columns of `World.wall`.
         footprint_m: size of a pixel on the wall.
     """
-    x0, y0, length, height = wall
-    z = xyz_m[2]
+    x0, y0, length, height, foot = wall
+    z = xyz_m[2] - foot
     along = np.sqrt((xyz_m[0] - x0) ** 2 + (xyz_m[1] - y0) ** 2)
     street = z < _GROUND_FLOOR_M
     style = _hash(height * np.float32(7.0) + length * np.float32(13.0))

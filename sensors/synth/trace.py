@@ -85,7 +85,7 @@ def project_rect(
         if ahead[a] != ahead[b]:
             points.append((low + (high - low) * (_NEAR_M - low[2]) / (high[2] - low[2]))[None])
     front = np.concatenate(points)
-    uv = front[:, :2] / front[:, 2:] * camera.focal_px + [camera.width_px / 2, camera.height_px / 2]
+    uv = camera.project(front)
     (u0, v0), (u1, v1) = np.clip([uv.min(axis=0), uv.max(axis=0)], 0, [camera.width_px, camera.height_px])
     return (float(u0), float(v0), float(u1), float(v1)) if u1 - u0 > 0 and v1 - v0 > 0 else None
 

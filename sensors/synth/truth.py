@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from drive_vqa.boxes import points_in_box
 from sensors.synth.camera_render import Seen
 from sensors.synth.posed import Posed
 
@@ -39,21 +38,26 @@ def label_actors(
     lidar_m: Float[np.ndarray, "n 3"],
     radar_m: Float[np.ndarray, "m 3"],
     seen: Sequence[Seen],
+    everyone: bool = False,
 ) -> list[Label]:
-    """Annotate everyone with a point, and everyone who shows in an image and is near enough.
+    """Annotate everyone with a point, and everyone who shows in an image and is near enough; or everyone.
 
     Args:
         posed: at the time of the lidar.
         lidar_m, radar_m: all points, global frame.
         seen: of all cameras together.
     """
+    pixels: dict[int, tuple[int, int]] = {}
+    for view in seen:
+        visible, alone = pixels.get(view.actor_index, (0, 0))
+        pixels[view.actor_index] = (visible + view.visible_px, alone + view.alone_px)
     labels = []
     for one in posed:
         lidar_points, radar_points = _count(one, lidar_m), _count(one, radar_m)
-        mine = [view for view in seen if view.actor_index == one.index]
-        visible, alone = sum(view.visible_px for view in mine), sum(view.alone_px for view in mine)
+        visible, alone = pixels.get(one.index, (0, 0))
         distance = float(np.hypot(*(one.global_SE3_actor.translation_m[:2] - ego_xy_m)))
-        if lidar_points + radar_points > 0 or (visible >= _LEAST_SEEN_PX and distance <= _SEEN_WITHIN_M):
+        shows = visible >= _LEAST_SEEN_PX and distance <= _SEEN_WITHIN_M
+        if everyone or lidar_points + radar_points > 0 or shows:
             labels.append(Label(one, lidar_points, radar_points, visibility_level(visible, alone), attribute_name(one)))
     return labels
 
@@ -63,7 +67,8 @@ def _count(posed: Posed, points_m: Float[np.ndarray, "n 3"]) -> int:
     reach = posed.radius_m + 0.1
     beside = np.flatnonzero(np.abs(points_m[:, 0] - centre[0]) <= reach)
     near = points_m[beside[np.abs(points_m[beside, 1] - centre[1]) <= reach]]
-    return int(points_in_box(near, centre, np.array(posed.actor.size_lwh_m), posed.global_SE3_actor.yaw_rad).sum())
+    local = (near - centre) @ posed.global_SE3_actor.rotation
+    return int((np.abs(local) <= 0.5 * np.array(posed.actor.size_lwh_m)).all(axis=1).sum())
 
 
 def visibility_level(visible_px: int, alone_px: int) -> int:
@@ -74,6 +79,8 @@ def visibility_level(visible_px: int, alone_px: int) -> int:
 
 def attribute_name(posed: Posed) -> str | None:
     """What it is doing, in nuScenes' words."""
+    if posed.actor.attribute is not None:
+        return posed.actor.attribute
     category, moving = posed.actor.category, posed.speed_mps > _MOVING_MPS
     if category in ("vehicle.bicycle", "vehicle.motorcycle"):
         return "cycle.with_rider"

@@ -47,10 +47,12 @@ def test_settings_may_stand_anywhere():
     assert parse(["generate", "STORE"]).overrides == []
 
 
-@pytest.mark.parametrize("words", [["a.b"], ["--lora.rank=3"], ["fuse", "a=1"]])
+@pytest.mark.parametrize("words", [["a.b"], ["--lora.rank=3"], ["report", "a=1"]])
 def test_other_words_are_wrong_use(words, capsys):
     argv = (
-        ["fuse", "STORE", "a=1"] if words[0] == "fuse" else ["finetune", "S", "--model", "tiny", "--out", "R", *words]
+        ["report", "EVAL", "--out", "R", "a=1"]
+        if words[0] == "report"
+        else ["finetune", "S", "--model", "tiny", "--out", "R", *words]
     )
     with pytest.raises(SystemExit) as stop:
         parse(argv)

@@ -13,8 +13,8 @@ import pytest
 
 from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_from_struct, pose_to_struct, table_from_rows
+from sensors.annotated_tracks import tracks_from_annotations
 from sensors.camera import OrientedBoxes, PinholeCamera, image_boxes
-from sensors.fuse import fuse_annotations
 from sensors.kinematics import estimate_motion
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -66,9 +66,11 @@ def keyframe() -> tuple[dict[str, Rows], dict[str, Any]]:
             np.array([np.cos(yaw_rad), np.sin(yaw_rad), 0.0])
         )  # boxes stand upright in the world
         centre_m = global_SE3_lidar @ np.array([x_m, y_m, z_m])
-        pose = pose_to_struct(SE3.from_yaw(float(np.arctan2(forward[1], forward[0])), centre_m))
+        pose = global_SE3_ego.inverse() @ SE3.from_yaw(float(np.arctan2(forward[1], forward[0])), centre_m)
         size = {"length_m": length_m, "width_m": width_m, "height_m": height_m}
-        annotations.append({**common, **size, "track_id": f"{index:02d}", "category": "other", "global_SE3_box": pose})
+        annotations.append(
+            {**common, **size, "track_id": f"{index:02d}", "category": "other", "ego_SE3_box": pose_to_struct(pose)}
+        )
     sensor_data = []
     for camera in calibration["cameras"]:
         ego_SE3_cam = rigid(camera["ego_SE3_cam"])
@@ -94,7 +96,8 @@ def test_image_boxes_are_those_of_the_devkit(keyframe: tuple[dict[str, Rows], di
     """All 84 2D boxes of the six cameras; theirs have float32 poses, which shows at hundredths of a pixel."""
     tables, info = keyframe
     annotations = tables["annotations"]
-    poses = [pose_from_struct(row["global_SE3_box"]) for row in annotations]
+    global_SE3_ego = pose_from_struct(tables["frames"][0]["global_SE3_ego"])
+    poses = [global_SE3_ego @ pose_from_struct(row["ego_SE3_box"]) for row in annotations]
     boxes = OrientedBoxes(
         np.stack([pose.translation_m for pose in poses]),
         np.stack([pose.rotation for pose in poses]),
@@ -114,7 +117,7 @@ def test_image_boxes_are_those_of_the_devkit(keyframe: tuple[dict[str, Rows], di
 
 def test_tracks_of_a_recorded_keyframe(keyframe: tuple[dict[str, Rows], dict[str, Any]]) -> None:
     tables, info = keyframe
-    rows = fuse_annotations(
+    rows = tracks_from_annotations(
         *(table_from_rows(name, tables[name]) for name in ("annotations", "frames", "sensor_data"))
     ).to_pylist()
     assert len(rows) == len(info["instances"]) == 69

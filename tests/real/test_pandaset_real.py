@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_from_struct
 from sensors.pandaset import read_sweep
 from sensors.reader import list_logs, read_log
@@ -57,6 +58,10 @@ def test_the_car_drives_where_it_looks(log: Any) -> None:
     assert 5.0 < frames[79]["speed_mps"] < 6.0
 
 
+def _global_box(log: Any, row: Any) -> SE3:
+    return pose_from_struct(log.frames["global_SE3_ego"][row["frame"]].as_py()) @ pose_from_struct(row["ego_SE3_box"])
+
+
 def test_moving_boxes_point_where_they_go(log: Any) -> None:
     tracks = defaultdict(list)
     for row in log.annotations.to_pylist():
@@ -65,8 +70,8 @@ def test_moving_boxes_point_where_they_go(log: Any) -> None:
     cosines = []
     for rows in tracks.values():
         for now, later in zip(rows, rows[10:], strict=False):
-            global_SE3_box = pose_from_struct(now["global_SE3_box"])
-            step_m = pose_from_struct(later["global_SE3_box"]).translation_m - global_SE3_box.translation_m
+            global_SE3_box = _global_box(log, now)
+            step_m = _global_box(log, later).translation_m - global_SE3_box.translation_m
             if np.linalg.norm(step_m[:2]) > 2.0:
                 cosines.append(float(step_m[:2] @ global_SE3_box.rotation[:2, 0] / np.linalg.norm(step_m[:2])))
     assert len(cosines) > 100
@@ -87,7 +92,7 @@ def test_counted_points_lie_in_the_box(log: Any) -> None:
     points_m = read_sweep(DATA / "002" / "lidar" / "75.pkl.gz")
     rows = [row for row in log.annotations.to_pylist() if row["frame"] == 75]
     for row in rows:
-        local_m = np.abs(pose_from_struct(row["global_SE3_box"]).inverse() @ points_m)
+        local_m = np.abs(_global_box(log, row).inverse() @ points_m)
         half_m = 0.5 * np.array([row["length_m"], row["width_m"], row["height_m"]])
         assert row["lidar_points"] == int((local_m <= half_m).all(axis=1).sum()), row["track_id"]
     cars = [row["lidar_points"] for row in rows if row["category"] == "car"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_from_struct
 from drive_vqa.store import Store
 from sensors.ingest import ingest
+from sensors.nuscenes_motion import all_tracks
 from tests.sensors.nuscenes_files import MOUNTS, SCENES, make_tables, write_tables
 
 with warnings.catch_warnings():
@@ -47,7 +49,6 @@ def samples_of(devkit: Any, name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", SCENES)
 def test_boxes_in_the_ego_frame_are_those_of_the_devkit(both: tuple[Any, Store], name: str) -> None:
     devkit, store = both
-    poses = [pose_from_struct(row["global_SE3_ego"]) for row in store.read("frames", name).to_pylist()]
     rows = {(row["frame"], row["track_id"]): row for row in store.read("annotations", name).to_pylist()}
     compared = 0
     for frame, sample in enumerate(samples_of(devkit, name)):
@@ -57,7 +58,7 @@ def test_boxes_in_the_ego_frame_are_those_of_the_devkit(both: tuple[Any, Store],
             box.translate(-np.array(ego["translation"]))
             box.rotate(Quaternion(ego["rotation"]).inverse)
             row = rows[frame, devkit.get("sample_annotation", token)["instance_token"]]
-            ego_SE3_box = poses[frame].inverse() @ pose_from_struct(row["global_SE3_box"])
+            ego_SE3_box = pose_from_struct(row["ego_SE3_box"])
             np.testing.assert_allclose(ego_SE3_box.translation_m, box.center, atol=1e-6)
             forward = box.orientation.rotation_matrix[:, 0]
             assert ego_SE3_box.yaw_rad == pytest.approx(np.arctan2(forward[1], forward[0]), abs=1e-6)
@@ -72,6 +73,7 @@ def test_boxes_in_every_sensor_are_those_of_the_devkit(both: tuple[Any, Store], 
     compared = 0
     for name in SCENES:
         annotations = store.read("annotations", name).to_pylist()
+        frames = store.read("frames", name).to_pylist()
         captures = {
             row["frame"]: row for row in store.read("sensor_data", name).to_pylist() if row["sensor"] == channel
         }
@@ -81,10 +83,12 @@ def test_boxes_in_every_sensor_are_those_of_the_devkit(both: tuple[Any, Store], 
             assert path.endswith(capture["path"])
             global_SE3_ego = pose_from_struct(capture["global_SE3_ego"])
             sensor_SE3_global = (global_SE3_ego @ pose_from_struct(capture["ego_SE3_sensor"])).inverse()
+            assert frames[frame]["source_frame"] == sample["token"]
+            sensor_SE3_ego = sensor_SE3_global @ pose_from_struct(frames[frame]["global_SE3_ego"])
             tokens = {devkit.get("sample_annotation", box.token)["instance_token"]: box for box in boxes}
             for row in (row for row in annotations if row["frame"] == frame):
                 box = tokens[row["track_id"]]
-                ours_m = corners_m(sensor_SE3_global @ pose_from_struct(row["global_SE3_box"]), row)
+                ours_m = corners_m(sensor_SE3_ego @ pose_from_struct(row["ego_SE3_box"]), row)
                 np.testing.assert_allclose(ours_m, box.corners().T, atol=1e-6)
                 if MOUNTS[channel][0] == "camera" and box.corners()[2].min() > 0:
                     ours_px = ours_m @ np.array(capture["intrinsics"]).reshape(3, 3).T
@@ -92,6 +96,28 @@ def test_boxes_in_every_sensor_are_those_of_the_devkit(both: tuple[Any, Store], 
                     np.testing.assert_allclose(ours_px[:, :2] / ours_px[:, 2:], theirs_px[:2].T, atol=1e-3)
                 compared += 1
     assert compared == 2 * sum(SCENES.values())
+
+
+def test_tracks_of_the_whole_version_move_as_the_devkit_says(both: tuple[Any, Store]) -> None:
+    devkit, store = both
+    tracks = all_tracks(Path(devkit.dataroot) / devkit.version).to_pylist()
+    rows = {
+        (row["track_id"], row["timestamp_ns"]): row
+        for name in SCENES
+        for row in store.read("annotations", name).to_pylist()
+    }
+    frames = {row["timestamp_ns"]: row for name in SCENES for row in store.read("frames", name).to_pylist()}
+    boxes = {(row["track_id"], row["timestamp_ns"]): row for row in tracks}
+    assert boxes.keys() == rows.keys()
+    for annotation in devkit.sample_annotation:
+        time_ns = 1000 * devkit.get("sample", annotation["sample_token"])["timestamp"]
+        box = boxes[annotation["instance_token"], time_ns]
+        ego_SE3_box = pose_from_struct(rows[annotation["instance_token"], time_ns]["ego_SE3_box"])
+        np.testing.assert_allclose([box["x_m"], box["y_m"], box["z_m"]], ego_SE3_box.translation_m, atol=1e-9)
+        assert box["yaw_rad"] == pytest.approx(ego_SE3_box.yaw_rad, abs=1e-9)
+        global_SE3_ego = pose_from_struct(frames[time_ns]["global_SE3_ego"])
+        velocity_mps = global_SE3_ego.rotate(np.array([box["vx_mps"], box["vy_mps"], box["vz_mps"]]))
+        np.testing.assert_allclose(velocity_mps, devkit.box_velocity(annotation["token"]), atol=1e-6)
 
 
 def test_some_box_lies_before_the_front_camera(both: tuple[Any, Store]) -> None:

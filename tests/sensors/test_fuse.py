@@ -17,7 +17,8 @@ from drive_vqa.errors import CalibrationError, ConfigError, DriveVqaError, LogFo
 from drive_vqa.geometry import SE3, wrap_rad
 from drive_vqa.schema import TABLES, pose_to_struct, table_from_rows
 from drive_vqa.store import Store
-from sensors.fuse import FuseJob, fuse, fuse_annotations
+from sensors.annotated_tracks import tracks_from_annotations
+from sensors.fuse import FuseConfig, FuseJob, fuse
 
 START_NS = 1_532_402_927_612_460_000
 STEP_NS = 500_000_000
@@ -109,8 +110,9 @@ def box_row(track_id: str, frame: int, pose: SE3, size: tuple[float, float, floa
         "category": "car",
         "source_category": "vehicle.car",
         "attribute": "vehicle.moving",
-        "global_SE3_box": pose_to_struct(pose),
+        "ego_SE3_box": pose_to_struct(ego_pose(frame).inverse() @ pose),
         **dict(zip(("length_m", "width_m", "height_m"), size, strict=True)),
+        "observed": True,
         "lidar_points": 7,
         "radar_points": None,
     }
@@ -124,7 +126,9 @@ def annotation_rows(count: int, movers: dict[str, Mover] = MOVERS) -> Rows:
 
 def tracks_of(annotations: Rows, frames: Rows, sensor_data: Rows) -> list[dict[str, Any]]:
     named = (("annotations", annotations), ("frames", frames), ("sensor_data", sensor_data))
-    rows: list[dict[str, Any]] = fuse_annotations(*(table_from_rows(name, rows) for name, rows in named)).to_pylist()
+    rows: list[dict[str, Any]] = tracks_from_annotations(
+        *(table_from_rows(name, rows) for name, rows in named)
+    ).to_pylist()
     return rows
 
 
@@ -220,8 +224,8 @@ def test_hidden_and_tiny_boxes_are_in_no_camera() -> None:
     rows = {row["track_id"]: row for row in tracks_of(boxes, frame_rows(1), camera_rows(1))}
     assert [view["camera"] for view in rows["lorry"]["cameras"]] == ["CAM_FRONT"]
     assert rows["lorry"]["occlusion"] == pytest.approx(0.0)
-    for name in ("child", "far"):
-        assert (rows[name]["cameras"], rows[name]["occlusion"]) == ([], None)
+    assert (rows["child"]["cameras"], rows["child"]["in_view"], rows["child"]["occlusion"]) == ([], True, 1.0)
+    assert (rows["far"]["cameras"], rows["far"]["in_view"], rows["far"]["occlusion"]) == ([], False, None)
 
 
 def test_the_ego_itself_is_left_out() -> None:
@@ -241,7 +245,7 @@ def test_a_car_that_once_stood_where_the_ego_is_stays() -> None:
 
 def placed(rows: Rows, world_SE3_global: SE3) -> Rows:
     """The same log in another world: every global pose moved."""
-    keys = ("global_SE3_ego", "global_SE3_box")
+    keys = ("global_SE3_ego",)
     return [
         {key: pose_to_struct(world_SE3_global @ _pose(value)) if key in keys else value for key, value in row.items()}
         for row in rows
@@ -266,7 +270,7 @@ def mirrored(rows: Rows) -> Rows:
 
     flips = {
         "global_SE3_ego": flip,
-        "global_SE3_box": flip,
+        "ego_SE3_box": flip,
         "ego_SE3_sensor": flip_camera,
         "intrinsics": lambda k: [*k[:2], 1600 - k[2], *k[3:]] if k else k,
     }
@@ -352,7 +356,7 @@ ZERO_POSE = dict.fromkeys(("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m"), 0.0)
             frame_rows(1),
             [],
             LogFormatError,
-            "frame 1: track ahead is labelled, but the frame has no ego",
+            "frame 1: track ahead is labelled, but the log has no such frame",
         ),
         (
             changed(annotation_rows(2), 0, length_m=0.0),
@@ -376,14 +380,14 @@ ZERO_POSE = dict.fromkeys(("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m"), 0.0)
             "frame 0: track ahead has a box",
         ),
         (
-            changed(annotation_rows(2), 0, global_SE3_box=ZERO_POSE),
+            changed(annotation_rows(2), 0, ego_SE3_box=ZERO_POSE),
             frame_rows(2),
             [],
             CalibrationError,
             "track ahead has a box",
         ),
         (
-            changed(annotation_rows(2), 0, global_SE3_box=None),
+            changed(annotation_rows(2), 0, ego_SE3_box=None),
             frame_rows(2),
             [],
             CalibrationError,
@@ -421,7 +425,7 @@ def test_store_gets_a_track_table_and_a_manifest(tmp_path: Path) -> None:
     assert table.schema.equals(TABLES["tracks"])
     assert table.num_rows == 4 * len(MOVERS)
     manifest = store.manifest()
-    assert manifest["steps"]["fuse"] == {"source": "annotations"}
+    assert manifest["steps"]["fuse"]["source"] == "annotations"
     assert manifest["tables"]["tracks"]["log-1"]["rows"] == table.num_rows
     assert not (store.root / "errors-fuse.jsonl").exists()
 
@@ -452,20 +456,20 @@ def test_a_log_without_annotations_fails_alone(tmp_path: Path) -> None:
     summary = fuse(store, workers=1)
     assert (summary.done, summary.exit_status) == (("log-1",), 1)
     record = json.loads((store.root / "errors-fuse.jsonl").read_text())
-    assert (record["log_id"], record["error"]) == ("log-2", "LogFormatError")
+    assert (record["log_id"], record["error"]) == ("log-2", "StoreError")
     assert "log-2" in record["message"]
-    assert "has no annotations" in record["message"]
+    assert "has no table 'annotations'" in record["message"]
     store.write("annotations", "log-2", table_from_rows("annotations", []), "empty")
     assert "no annotated boxes" in fuse(store, workers=1).failures[0].message
 
 
-def test_other_sources_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'lidar'.*annotations"):
-        fuse(make_store(tmp_path / "store"), source="lidar")
+def test_detections_that_would_not_be_used_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--detections goes with --from detections"):
+        fuse(make_store(tmp_path / "store"), detections=tmp_path)
 
 
 def test_jobs_can_be_sent_to_workers(tmp_path: Path) -> None:
-    job = FuseJob(Store(tmp_path), "log-1", "annotations")
+    job = FuseJob(Store(tmp_path), "log-1", FuseConfig())
     assert pickle.loads(pickle.dumps(job)) == job
 
 
@@ -477,6 +481,6 @@ def test_frames_without_labels_have_no_rows() -> None:
 def test_tables_without_rows_keep_their_columns() -> None:
     empty = [table_from_rows(name, rows) for name, rows in (("frames", frame_rows(1)), ("sensor_data", camera_rows(1)))]
     ego = table_from_rows("annotations", [box_row("EGO", 0, ego_pose(0))])
-    result = fuse_annotations(ego, *empty)
+    result = tracks_from_annotations(ego, *empty)
     assert isinstance(result, pa.Table)
     assert result.schema.equals(TABLES["tracks"])

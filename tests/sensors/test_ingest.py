@@ -27,7 +27,11 @@ def test_a_store_has_four_tables_a_log_and_a_manifest(tmp_path: Path) -> None:
         assert store.log_ids(table) == list(SCENES)
         assert set(store.read_all(table)["log_id"].to_pylist()) == set(SCENES)
     assert store.source_root("scene-0001") == (tmp_path / "set").resolve()
-    assert store.manifest()["steps"]["ingest"] == {"source_format": "nuscenes", "source_root": "../set"}
+    assert store.manifest()["steps"]["ingest"] == {
+        "source_format": "nuscenes",
+        "source_root": "../set",
+        "rate_hz": None,
+    }
     assert not (store.root / "errors-ingest.jsonl").exists()
 
 

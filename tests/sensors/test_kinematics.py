@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nuscenes.nuscenes import NuScenes
 
 from drive_vqa.errors import LogFormatError
-from sensors.kinematics import Motion, estimate_motion
+from sensors.kinematics import Motion, estimate_motion, estimate_motions, unordered_row
 
 START_US = 1_532_402_927_612_460
 
@@ -135,3 +135,76 @@ def test_time_run_backwards_turns_motion_round(seed: int, dense: bool) -> None:
 def test_times_must_rise(times: list[int]) -> None:
     with pytest.raises(LogFormatError, match="same time or are out of order"):
         estimate_motion(np.array(times) * 10**8, np.zeros((3, 3)), np.zeros(3), 0.5)
+
+
+NAMES = ("velocity_mps", "yaw_rate_radps", "accel_mps2")
+
+
+def random_tracks(rng: np.random.Generator, dense: bool) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    tracks = []
+    for _ in range(int(rng.integers(1, 12))):
+        count = int(rng.integers(1, 25))
+        steps_ms = rng.integers(80, 200, count) if dense else rng.integers(300, 1_300, count)
+        timestamp_ns = START_US * 1000 + np.cumsum(steps_ms) * 1_000_000
+        tracks.append(
+            (timestamp_ns, np.cumsum(rng.normal(0, 2, (count, 3)), axis=0), rng.uniform(-np.pi, np.pi, count))
+        )
+    return tracks
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), dense=st.booleans())
+def test_many_tracks_at_once_are_each_alone(seed: int, dense: bool) -> None:
+    rng = np.random.default_rng(seed)
+    tracks, interval_s = random_tracks(rng, dense), 0.1 if dense else 0.5
+    index = np.repeat(rng.permutation(len(tracks)), [len(track[0]) for track in tracks])
+    together = estimate_motions(index, *(np.concatenate(parts) for parts in zip(*tracks, strict=True)), interval_s)
+    alone = [estimate_motion(*track, interval_s) for track in tracks]
+    for name in NAMES:
+        expected = np.concatenate([getattr(motion, name) for motion in alone])
+        np.testing.assert_allclose(getattr(together, name), expected, rtol=0, atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_neighbours_in_a_dense_track_are_those_nearest_to_half_a_second(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    time_ns = START_US * 1000 + np.cumsum(rng.integers(30, 300, 30)) * 1_000_000
+    position = rng.normal(0, 1, (30, 3))
+    found = estimate_motion(time_ns, position, np.zeros(30), 0.1).velocity_mps
+    time_s = 1e-6 * (time_ns // 1000)
+    for i in range(30):
+        first = min(range(i), key=lambda j: (abs(time_s[j] - (time_s[i] - 0.5)), -j), default=i)
+        last = min(range(i + 1, 30), key=lambda j: (abs(time_s[j] - (time_s[i] + 0.5)), j), default=i)
+        expected = (position[last] - position[first]) / (time_s[last] - time_s[first])
+        np.testing.assert_allclose(found[i], expected, atol=1e-6)
+
+
+def test_a_broken_box_says_nothing_about_other_tracks() -> None:
+    index, timestamp_ns = np.repeat([7, 3], 5), np.tile(np.arange(5) * 500_000_000, 2)
+    xyz_m, yaw_rad = np.outer(np.arange(10), [1.0, 0, 0]), np.linspace(0, 1, 10)
+    whole = estimate_motions(index, timestamp_ns, xyz_m, yaw_rad, 0.5)
+    xyz_m[2], yaw_rad[2] = np.nan, np.nan
+    broken = estimate_motions(index, timestamp_ns, xyz_m, yaw_rad, 0.5)
+    for name in NAMES:
+        np.testing.assert_allclose(getattr(broken, name)[5:], getattr(whole, name)[5:])
+        assert np.isnan(getattr(broken, name)[1:4]).any()
+
+
+def test_no_tracks() -> None:
+    nothing = np.zeros(0, dtype=np.int64)
+    motion = estimate_motions(nothing, nothing, np.zeros((0, 3)), np.zeros(0), 0.5)
+    assert [getattr(motion, name).shape for name in NAMES] == [(0, 3), (0,), (0,)]
+
+
+def test_the_label_out_of_order_is_named() -> None:
+    index, timestamp_ns = np.array([0, 0, 1, 1, 1]), np.array([5, 6, 1, 3, 2])
+    assert unordered_row(index, timestamp_ns) == 4
+    assert unordered_row(index[:4], timestamp_ns[:4]) is None
+    with pytest.raises(LogFormatError, match="label 4: two labels"):
+        estimate_motions(index, timestamp_ns, np.zeros((5, 3)), np.zeros(5), 0.5)
+
+
+def test_labels_of_a_track_stand_together() -> None:
+    with pytest.raises(LogFormatError, match="stand apart"):
+        estimate_motions(np.array([0, 1, 0]), np.array([1, 1, 2]), np.zeros((3, 3)), np.zeros(3), 0.5)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drive_vqa.errors import LogFormatError
+from drive_vqa.schema import pose_from_struct
 from sensors import nuscenes
 from sensors.reader import list_logs, read_log
 from tests.sensors.nuscenes_files import MOUNTS, SCENES, START_US, STEP_US, Tables, make_tables, write_tables
@@ -81,6 +85,84 @@ def test_a_test_split_without_labels_reads(tmp_path: Path) -> None:
     assert (log.frames.num_rows, log.annotations.num_rows) == (4, 0)
 
 
+@pytest.mark.parametrize("version", ["v1.0-test", "v1.0-mini"])
+def test_tables_of_labels_may_be_absent_in_a_test_split_only(tmp_path: Path, version: str) -> None:
+    tables = {name: rows for name, rows in make_tables().items() if name not in ("sample_annotation", "instance")}
+    source = write_tables(tmp_path / "set", tables, version)
+    if version == "v1.0-mini":
+        with pytest.raises(LogFormatError, match=r"(instance|sample_annotation)\.json is missing"):
+            read(source)
+        return
+    log = read(source)
+    assert (log.frames.num_rows, log.sensor_data.num_rows, log.annotations.num_rows) == (4, 16, 0)
+
+
+def test_frames_know_their_samples_and_boxes_are_observed(source: Path) -> None:
+    log = read(source, "scene-0002")
+    assert log.frames["source_frame"].to_pylist() == [f"scene-0002-{frame}" for frame in range(3)]
+    assert set(log.annotations["observed"].to_pylist()) == {True}
+
+
+def with_more_sweeps() -> Tables:
+    """A second sweep of every channel before each keyframe, and one of the lidar far before the first keyframe."""
+    tables = make_tables()
+    sweeps = [row for row in tables["sample_data"] if not row["is_key_frame"]]
+    for row in sweeps:
+        token, time_us = row["token"] + "-2", row["timestamp"] - 100_000
+        pose = next(pose for pose in tables["ego_pose"] if pose["token"] == row["ego_pose_token"])
+        tables["sample_data"].append({**row, "token": token, "timestamp": time_us, "ego_pose_token": "e-" + token})
+        shifted = [pose["translation"][0] + 1.0, *pose["translation"][1:]]
+        tables["ego_pose"].append({**pose, "token": "e-" + token, "translation": shifted})
+    return tables
+
+
+@pytest.mark.parametrize("frame", [0, 1, 3])
+def test_sweeps_between_keyframes(tmp_path: Path, frame: int) -> None:
+    tables = with_more_sweeps()
+    handle = list_logs(write_tables(tmp_path / "set", tables), "nuscenes")[0]
+    rows = nuscenes.read_sweeps(handle, frame)
+    assert [(row["sensor"], row["frame"]) for row in rows] == [
+        (n, frame) for n in ("LIDAR_TOP", "RADAR_FRONT") for _ in "ab"
+    ]
+    of_token = {row["token"]: row for row in tables["sample_data"]}
+    poses = {row["token"]: row for row in tables["ego_pose"]}
+    for row, ending in zip(rows, ("sweep-2", "sweep", "sweep-2", "sweep"), strict=True):
+        source_row = of_token[f"scene-0001-{frame}-{row['sensor']}-{ending}"]
+        assert (row["timestamp_ns"], row["path"]) == (source_row["timestamp"] * 1000, source_row["filename"])
+        pose = poses[source_row["ego_pose_token"]]
+        ours = pose_from_struct(row["global_SE3_ego"])
+        np.testing.assert_allclose(ours.translation_m, pose["translation"])
+        assert ours.quaternion_wxyz == pytest.approx(np.array(pose["rotation"]) * np.sign(pose["rotation"][0]))
+
+
+def test_sweeps_are_found_by_time_whatever_sample_they_name(tmp_path: Path) -> None:
+    tables = with_more_sweeps()
+    handle = list_logs(write_tables(tmp_path / "one", tables), "nuscenes")[0]
+    expected = nuscenes.read_sweeps(handle, 2)
+    for row in tables["sample_data"]:
+        if not row["is_key_frame"] and row["sample_token"] == "scene-0001-2":
+            row["sample_token"] = "scene-0001-1"
+    handle = list_logs(write_tables(tmp_path / "other", tables), "nuscenes")[0]
+    assert nuscenes.read_sweeps(handle, 2) == expected != []
+
+
+def test_a_wrong_sweep_stops_the_sweeps_alone(tmp_path: Path) -> None:
+    tables = make_tables()
+    sweep = next(row for row in tables["sample_data"] if not row["is_key_frame"])
+    sweep["filename"] = "/etc/passwd"
+    handles = list_logs(write_tables(tmp_path / "set", tables), "nuscenes")
+    assert read_log(handles[0]).frames.num_rows == 4
+    with pytest.raises(LogFormatError, match=f"{sweep['token']}.*'/etc/passwd' must be relative"):
+        nuscenes.read_sweeps(handles[0], 1)
+    assert len(nuscenes.read_sweeps(handles[1], 1)) == 2
+
+
+@pytest.mark.parametrize("frame", [-1, 4])
+def test_there_are_no_sweeps_of_a_frame_that_is_not(source: Path, frame: int) -> None:
+    with pytest.raises(LogFormatError, match="give one from 0 to 3"):
+        nuscenes.read_sweeps(list_logs(source, "nuscenes")[0], frame)
+
+
 def test_cycles_of_links_do_not_matter(tmp_path: Path) -> None:
     tables = make_tables()
     for row in tables["sample"] + tables["sample_annotation"]:
@@ -95,14 +177,29 @@ def test_equal_content_has_an_equal_digest_and_a_change_another(tmp_path: Path) 
     other = write_tables(tmp_path / "other", tables)
     digests = [list_logs(source, "nuscenes")[0].digest for source in (one, same, other)]
     assert digests[0] == digests[1] != digests[2]
-    moved = [read(source).annotations["global_SE3_box"][0].as_py()["tx_m"] for source in (one, other)]
-    assert moved[1] - moved[0] == pytest.approx(0.01)  # the changed file is read, not a cached one
+    poses = [pose_from_struct(read(source).annotations["ego_SE3_box"][0].as_py()) for source in (one, other)]
+    moved_m = np.linalg.norm(poses[1].translation_m - poses[0].translation_m)
+    assert moved_m == pytest.approx(0.01)  # the changed file is read, not a cached one
 
 
 def test_scenes_of_one_name_in_two_versions_are_refused(source: Path) -> None:
     write_tables(source, make_tables(), "v1.0-trainval")
-    with pytest.raises(LogFormatError, match="more than one log named 'scene-0001'"):
+    with pytest.raises(LogFormatError, match="more than one log named 'scene-0001'.*--version v1.0-trainval"):
         list_logs(source, "nuscenes")
+    handles = nuscenes.list_logs(source, "v1.0-trainval")
+    assert [(handle.log_id, handle.version) for handle in handles] == [(name, "v1.0-trainval") for name in SCENES]
+    assert read_log(handles[0]).frames.num_rows == 4
+    with pytest.raises(LogFormatError, match="no version 'v1.0-test'.*v1.0-mini or v1.0-trainval"):
+        nuscenes.list_logs(source, "v1.0-test")
+
+
+def test_versions_with_scenes_of_their_own_are_listed_together(source: Path) -> None:
+    other = json.loads(json.dumps(make_tables()).replace("scene-000", "scene-100"))
+    write_tables(source, other, "v1.0-test")
+    handles = list_logs(source, "nuscenes")
+    assert [handle.log_id for handle in handles] == ["scene-0001", "scene-0002", "scene-1001", "scene-1002"]
+    assert [handle.version for handle in handles] == ["v1.0-mini"] * 2 + ["v1.0-test"] * 2
+    assert [read_log(handle).frames.num_rows for handle in handles] == [4, 3, 4, 3]
 
 
 @pytest.mark.parametrize(
@@ -242,3 +339,37 @@ def test_json_with_nan_literals_is_read_as_such(source: Path) -> None:
     file.write_text(json.dumps(rows))
     with pytest.raises(LogFormatError, match="calibrated_sensor.json, token 'k-LIDAR_TOP'"):
         read(source)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_damaged_bytes_are_an_error_or_a_clean_log(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    """Bytes flipped, or a span doubled or left out, in one of the tables."""
+    chance = random.Random(seed)
+    source = write_tables(tmp_path_factory.mktemp("fuzz") / "set", make_tables())
+    file = (
+        source / "v1.0-mini" / f"{chance.choice(['sample_data', 'ego_pose', 'sample_annotation', *make_tables()])}.json"
+    )
+    content = bytearray(file.read_bytes())
+    start = chance.randrange(len(content))
+    span = content[start : start + chance.choice([1, 8, 400])]
+    match chance.randrange(3):
+        case 0:
+            content[start] = chance.choice(b'0123456789-.eE,:[]{}"\\nNaul \xff')
+        case 1:
+            content[start:start] = span
+        case 2:
+            del content[start : start + len(span)]
+    file.write_bytes(content)
+    try:
+        handles = list_logs(source, "nuscenes")
+    except LogFormatError:
+        return
+    for handle in handles:
+        try:
+            log = read_log(handle)
+            nuscenes.read_sweeps(handle, 0)
+        except LogFormatError:
+            continue
+        for pose in (*log.frames["global_SE3_ego"].to_pylist(), *log.annotations["ego_SE3_box"].to_pylist()):
+            assert np.isfinite(pose_from_struct(pose).matrix).all()

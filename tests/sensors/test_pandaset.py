@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from drive_vqa.errors import LogFormatError
+from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_from_struct
 from sensors.reader import list_logs, read_log
 from tests.sensors.pandaset_files import (
@@ -79,21 +80,28 @@ def test_camera_poses_are_those_of_the_files_and_the_mounting_is_constant(source
         np.testing.assert_allclose(mounting, [0.0, 0.0, 1.8], atol=1e-3)  # frame 0 lies before the first lidar stamp
 
 
+def ego_pose_of(log: Any, frame: int) -> SE3:
+    return pose_from_struct(log.frames["global_SE3_ego"][frame].as_py())
+
+
 def test_boxes_point_where_they_drive(source: Path) -> None:
-    car, walker = read(source).annotations.to_pylist()[:2]
-    assert pose_from_struct(car["global_SE3_box"]).yaw_rad == pytest.approx(0.3 + np.pi / 2)
+    log = read(source)
+    car, walker = log.annotations.to_pylist()[:2]
+    assert (ego_pose_of(log, 0) @ pose_from_struct(car["ego_SE3_box"])).yaw_rad == pytest.approx(0.3 + np.pi / 2)
     assert (car["length_m"], car["width_m"], car["height_m"]) == (4.0, 2.0, 1.5)
     assert (car["category"], car["attribute"]) == ("car", "Moving")
     assert (walker["category"], walker["source_category"], walker["attribute"]) == ("pedestrian", "Pedestrian", None)
 
 
 def test_siblings_are_one_object(source: Path) -> None:
-    rows = read(source).annotations.to_pylist()
+    log = read(source)
+    rows = log.annotations.to_pylist()
     tracks = {frame: sorted(row["track_id"] for row in rows if row["frame"] == frame) for frame in range(FRAMES)}
     whole = ["car", "cut-0", "left-0", "self", "walker"]
     assert tracks == {0: whole, 1: whole, 2: whole}
-    at_y_m = [row["global_SE3_box"]["ty_m"] for row in rows if row["track_id"] == "left-0"]
-    assert at_y_m == [9.0, 9.2, 9.0]  # frame 1 has the box of the other lidar only
+    boxes = [(row["frame"], pose_from_struct(row["ego_SE3_box"])) for row in rows if row["track_id"] == "left-0"]
+    at_y_m = [(ego_pose_of(log, frame) @ box).translation_m[1] for frame, box in boxes]
+    assert at_y_m == pytest.approx([9.0, 9.2, 9.0])  # frame 1 has the box of the other lidar only
 
 
 def test_points_are_counted_where_there_is_a_sweep(source: Path) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from drive_vqa.geometry import SE3
+from sensors import visibility
 from sensors.camera import OrientedBoxes, PinholeCamera, image_boxes
 from sensors.visibility import visible_fractions
 
@@ -149,3 +150,34 @@ def test_mirrored_and_reordered_boxes_are_seen_alike(seed: int) -> None:
     np.testing.assert_allclose(fractions(*mirrored), plain, atol=0.05)  # the lattice is not its own mirror image
     np.testing.assert_allclose(fractions(*specs[::-1])[::-1], plain, atol=1e-12)
     assert ((plain >= 0) & (plain <= 1)).all()
+
+
+def test_thousands_of_boxes_in_one_place_take_seconds() -> None:
+    """A broken log; millions of pairs may hide one another."""
+    rng = np.random.default_rng(0)
+    count = 3000
+    centre = rng.uniform([-30, -1, 3], [30, 1, 60], (count, 3))
+    turn = Rotation.from_rotvec(np.outer(rng.uniform(-3, 3, count), [0.0, 1.0, 0.0])).as_matrix()
+    found = OrientedBoxes(centre, turn, np.full((count, 3), [0.9, 0.8, 2.2]))
+    shares = visible_fractions(CAMERA, found, image_boxes(CAMERA, found))
+    nearest = np.argsort(np.linalg.norm(centre, axis=1))
+    assert (shares[nearest[-1500:]] == 0.0).mean() > 0.9
+    assert shares.max() > 0.3
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("targets", "hiders"), [(256, 8), (7, 1), (1, 2)])
+def test_portions_change_nothing(monkeypatch: pytest.MonkeyPatch, seed: int, targets: int, hiders: int) -> None:
+    """As with all hiders of all boxes at once."""
+    rng = np.random.default_rng(seed)
+    specs: list[Spec] = [
+        ((float(rng.uniform(-4, 4)), float(rng.uniform(-1, 1)), float(rng.uniform(5, 50))), (0.5, 0.6, 0.5), 0.3)
+        for _ in range(80)
+    ]
+    monkeypatch.setattr(visibility, "TARGETS", targets)
+    monkeypatch.setattr(visibility, "HIDERS", hiders)
+    in_portions = fractions(*specs)
+    monkeypatch.setattr(visibility, "TARGETS", 1000)
+    monkeypatch.setattr(visibility, "HIDERS", 1000)
+    np.testing.assert_array_equal(in_portions, fractions(*specs))
+    assert 0.2 < in_portions.mean() < 0.95

@@ -1,0 +1,1 @@
+"""Tracks of a store in the result formats of other tools' evaluations."""

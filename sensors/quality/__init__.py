@@ -1,0 +1,1 @@
+"""How good tracks are: metrics against truth, a simple peer tracker, and the page that shows both."""

@@ -1,0 +1,1 @@
+"""Pictures of a fused log: a bird's-eye film and a Rerun recording."""
