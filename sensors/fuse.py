@@ -160,8 +160,11 @@ def _lidar(job: FuseJob) -> LidarReturns | None:
 
 def _frames(job: FuseJob) -> pa.Table:
     frames = job.store.read("frames", job.log_id)
-    if job.config.ego_poses:
-        return frames
+    return frames if job.config.ego_poses else without_poses(frames)
+
+
+def without_poses(frames: pa.Table) -> pa.Table:
+    """The table `frames` as of a log that has no ego poses."""
     index = frames.schema.get_field_index("global_SE3_ego")
     kind = frames.schema.field(index)
     return frames.set_column(index, kind, pa.nulls(frames.num_rows, kind.type))

@@ -6,6 +6,7 @@ OUT/quality.html   the page
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -20,11 +21,14 @@ from drive_vqa.schema import SCHEMA_VERSION, TABLES, pose_from_struct
 from drive_vqa.store import Store, replacing, write_json
 from drive_vqa.tracking import mlflow_run
 from sensors.annotated_tracks import tracks_from_annotations
+from sensors.quality.headline import headline
 from sensors.quality.kitti_store import kitti_scores
 from sensors.quality.label_quality import label_quality
 from sensors.quality.nearest_centre import nearest_centre_tracks
 from sensors.quality.nuscenes_eval import devkit_tracking
 from sensors.quality.page import QualityReport, render
+
+logger = logging.getLogger(__name__)
 
 PEER = "nearest centre"
 PAGE, NUMBERS = "quality.html", "quality.json"
@@ -65,6 +69,7 @@ def write_quality(
     write_json(out / NUMBERS, {"schema_version": SCHEMA_VERSION, "metrics": numbers})
     with replacing(out / PAGE) as temporary:
         temporary.write_text(render(report), encoding="utf-8", errors="backslashreplace")
+    logger.info("%s", headline(report))
     with mlflow_run(out, "label-quality", tracking_uri=tracking_uri, params=report.settings) as run:
         run.log_metrics({name: entry["value"] for name, entry in numbers.items() if entry["value"] is not None})
         run.log_artifact(out / NUMBERS)
@@ -74,8 +79,12 @@ def write_quality(
 
 def quality_report(store: Store, *, max_range_m: float, devkit: bool, settings: Mapping[str, str]) -> QualityReport:
     """Judge the fused tracks of a store; arguments and errors as for `write_quality`."""
-    log_ids = [log_id for log_id in store.log_ids("tracks") if store.path("annotations", log_id).exists()]
-    truth, fused = _truth(store, log_ids), _fused(store, log_ids)
+    labelled = [log_id for log_id in store.log_ids("tracks") if store.path("annotations", log_id).exists()]
+    fused = _fused(store, labelled)
+    log_ids = sorted(set(fused["log_id"].to_pylist()))
+    if len(log_ids) < len(labelled):
+        logger.info("judged: %d of %d labelled logs, the others have no fused track", len(log_ids), len(labelled))
+    truth = _truth(store, log_ids)
     if not truth.num_rows or not fused.num_rows:
         raise StoreError(
             f"{store.root} has no log with both annotations and fused tracks: run drive-vqa fuse --from detections or sensors"

@@ -19,6 +19,7 @@ from drive_vqa.categories import CATEGORIES
 from drive_vqa.errors import CalibrationError, LogFormatError
 from drive_vqa.geometry import SE3
 from sensors.camera import PinholeCamera
+from sensors.driving_log import check_increasing
 from sensors.tracking.settings import BoxNoise
 from sensors.views import ego_poses, read_pose
 
@@ -46,6 +47,7 @@ class EgoPath:
         """From the table `frames`."""
         poses = ego_poses(frames)
         stamps = frames["timestamp_ns"].to_numpy()
+        check_increasing(stamps, f"log {frames['log_id'][0]}")
         if poses is None:
             return cls(stamps, (SE3.identity(),) * len(stamps), False, np.zeros(3))
         origin_m = next(iter(poses.values())).translation_m
@@ -121,6 +123,8 @@ class Scan:
 
 
 CATEGORY_NAMES = tuple(CATEGORIES)
+FAR_M, LONG_M = 1e5, 100.0
+SURE = 1e3
 KIND_ORDER = {BOX_3D: 0, BOX_2D: 1, RADAR: 2, "": 3}
 """At one time boxes come first, as only they start tracks."""
 
@@ -188,6 +192,13 @@ def _box_scans(rows: pa.Table, path: EgoPath, noise: BoxNoise) -> list[Scan]:
     ]
 
 
+def _check_range(rows: pa.Table, values: Float[np.ndarray, "n k"], low: float, high: float, fault: str) -> None:
+    wrong = np.flatnonzero(((values <= low) | (values > high)).any(axis=1))
+    if len(wrong):
+        frame = rows["frame"][int(wrong[0])].as_py()
+        raise LogFormatError(f"frame {frame}: a detection has {fault}: mend or leave it out")
+
+
 def _boxes(
     rows: pa.Table,
     row: Int[np.ndarray, "n"],
@@ -199,9 +210,8 @@ def _boxes(
     ego_xyz_m = _matrix(rows, ("x_m", "y_m", "z_m"), BOX_3D)
     size_m = _matrix(rows, ("length_m", "width_m", "height_m"), BOX_3D)
     yaw_rad = _matrix(rows, ("yaw_rad",), BOX_3D)[:, 0]
-    if size_m.size and size_m.min() <= 0:
-        frame = rows["frame"][int(np.argmin(size_m.min(axis=1)))].as_py()
-        raise LogFormatError(f"frame {frame}: a detection has a size that is not above 0: mend or leave it out")
+    _check_range(rows, np.abs(ego_xyz_m), -1.0, FAR_M, "a centre further than 100 km away")
+    _check_range(rows, size_m, 0.0, LONG_M, "a size that is not between 0 and 100 m")
     velocity_mps = _matrix(rows, ("vx_mps", "vy_mps"), "")
     poses = [path.at(int(time)) for time in times] if path.has_poses else [SE3.identity()]
     place = place if path.has_poses else np.zeros_like(place)
@@ -218,7 +228,7 @@ def _boxes(
         velocity_mps=np.einsum("nij,nj->ni", rotation[:, :2, :2], velocity_mps),
         variance_m2=spread_m**2,
         category=_places(rows),
-        score=np.nan_to_num(_matrix(rows, ("score",), "")[:, 0], nan=0.0),
+        score=np.nan_to_num(_matrix(rows, ("score",), "")[:, 0], nan=0.0, posinf=SURE, neginf=-SURE),
     )
 
 

@@ -149,7 +149,7 @@ def test_a_lone_surrogate_breaks_its_own_log_only(copy, tmp_path):
 def test_no_scene_at_all(copy, tmp_path, capsys):
     (copy / "v1.0-mini" / "scene.json").write_text("[]")
     argv = ["ingest", copy, "--format", "nuscenes", "--out", tmp_path / "store"]
-    _refused(capsys, *argv, said=[str(copy), "no nuscenes log"])
+    _refused(capsys, *argv, said=["sample.json", "is not in scene.json", "copy that table again"])
     assert not (tmp_path / "store").exists()
 
 

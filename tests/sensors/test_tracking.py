@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
-from drive_vqa.errors import ConfigError, LogFormatError
+from drive_vqa.errors import CalibrationError, ConfigError, LogFormatError
 from drive_vqa.geometry import SE3, wrap_rad
 from drive_vqa.schema import TABLES, table_from_rows
 from sensors.tracking.association import DENSE, Pairs, assign, near_pairs
@@ -224,7 +224,9 @@ def test_ten_thousand_boxes_in_a_frame_are_answered_in_time() -> None:
     [
         ({"x_m": float("nan")}, "frame 0: a detection of kind box_3d has no finite x_m"),
         ({"yaw_rad": None}, "no finite yaw_rad"),
-        ({"length_m": 0.0}, "a size that is not above 0"),
+        ({"length_m": 0.0}, "a size that is not between 0 and 100 m"),
+        ({"width_m": 1e9}, "a size that is not between 0 and 100 m"),
+        ({"y_m": -1e300}, "a centre further than 100 km away"),
         ({"kind": "sonar"}, "unknown kind 'sonar'"),
         ({"category": "ufo"}, "unknown category 'ufo'"),
     ],
@@ -233,6 +235,48 @@ def test_unusable_detections_are_refused(change: dict[str, Any], message: str) -
     rows = detections(truth(movers(1, seed=1), 2), seed=1, found=1.0, false_alarms=0.0).to_pylist()
     with pytest.raises(LogFormatError, match=message):
         tracked(table_from_rows("detections", [{**rows[0], **change}, *rows[1:]]), frame_table(2))
+
+
+def test_a_clock_that_jumps_backwards_is_refused() -> None:
+    rows = frame_table(4).to_pylist()
+    rows[2]["timestamp_ns"] = rows[0]["timestamp_ns"]
+    with pytest.raises(LogFormatError, match="frame 2 is not later than the one before it"):
+        tracked(detections(truth(movers(1, seed=1), 4), seed=1), table_from_rows("frames", rows))
+
+
+DAMAGE: dict[str, Any] = {
+    "x_m": st.one_of(st.floats(), st.none()),
+    "yaw_rad": st.one_of(st.floats(), st.none()),
+    "height_m": st.one_of(st.floats(), st.none()),
+    "vx_mps": st.one_of(st.floats(), st.none()),
+    "score": st.one_of(st.floats(), st.none()),
+    "timestamp_ns": st.integers(-(2**62), 2**62),
+    "category": st.sampled_from(["car", "pedestrian", "ufo", "", None]),
+    "kind": st.sampled_from(["box_3d", "box_2d", "radar", "", None]),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    damage=st.lists(st.tuples(st.integers(0, 59), st.sampled_from(sorted(DAMAGE))), max_size=4),
+    emptied=st.sets(st.integers(0, 9)),
+    data=st.data(),
+)
+def test_damaged_detections_give_a_clear_error_or_clean_tracks(
+    damage: list[tuple[int, str]], emptied: set[int], data: st.DataObject
+) -> None:
+    rows = detections(truth(movers(6, seed=1), 10), seed=1, false_alarms=0.2).to_pylist()
+    for index, column in damage:
+        rows[index % len(rows)][column] = data.draw(DAMAGE[column])
+    rows = [row for row in rows if row["frame"] not in emptied]
+    try:
+        found = tracked(table_from_rows("detections", [*rows, *rows[:3]]), frame_table(10))
+    except (LogFormatError, CalibrationError):
+        return
+    for row in found:
+        assert all(np.isfinite(row[name]) for name in (*NUMBERS, "speed_mps"))
+        assert np.isfinite(row["covariance"]).all()
+        assert 0.0 <= row["score"] <= 1.0
 
 
 def test_settings_are_checked() -> None:
