@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drive_vqa.errors import ConfigError, LogFormatError
-from sensors import av2, kitti, nuscenes, pandaset, scenarionet
 from sensors.driving_log import DrivingLog, LogHandle
+from sensors.readers import av2, kitti, nuscenes, pandaset, scenarionet
 
 __all__ = ["FORMATS", "DrivingLog", "LogHandle", "list_logs", "read_log"]
 

@@ -5,7 +5,7 @@
 
 Matching: centres within 2 m on the ground plane (see `accuracy.py`); 3D overlap of the matched boxes is printed beside it.
 Cars within 30 m of the lidar. KITTI labels only what its left colour camera sees: boxes with their centre outside that image
-are left out on both sides. Its vans are cars, as in `sensors.kitti` (and in the recorded sequence 0000 every vehicle of
+are left out on both sides. Its vans are cars, as in `sensors.readers.kitti` (and in the recorded sequence 0000 every vehicle of
 frames 0 to 31 is a van). A label with fewer than 5 returns is asked of nobody. Of a store, labels are those of the frame; all
 directions count.
 """
@@ -70,7 +70,7 @@ def main() -> None:
 
 def _kitti_sweeps(root: Path, sequence: str, frames: tuple[int, int]) -> list[Sweep]:
     """Detect in the sweeps of one sequence of KITTI tracking."""
-    from sensors import kitti
+    from sensors.readers import kitti
 
     handles = [handle for handle in kitti.list_logs(root) if handle.log_id == f"kitti-{sequence}"]
     if not handles:

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from drive_vqa.errors import LogFormatError
 from drive_vqa.geometry import SE3
-from sensors.nuscenes_points import read_lidar, read_radar
+from sensors.readers.nuscenes_points import read_lidar, read_radar
 
 AGAIN = "get the file again from its publisher"
 MAX_BYTES = 256 << 20
@@ -74,14 +74,14 @@ def _nuscenes_lidar(path: Path, ego_SE3_sensor: SE3, global_SE3_ego: SE3 | None)
 
 
 def _kitti_lidar(path: Path, ego_SE3_sensor: SE3, global_SE3_ego: SE3 | None) -> Float[np.ndarray, "n 3"]:
-    from sensors.kitti import read_velodyne
+    from sensors.readers.kitti import read_velodyne
 
     del global_SE3_ego
     return ego_SE3_sensor @ read_velodyne(path)[:, :3]
 
 
 def _pandaset_lidar(path: Path, ego_SE3_sensor: SE3, global_SE3_ego: SE3 | None) -> Float[np.ndarray, "n 3"]:
-    from sensors.pandaset import read_sweep
+    from sensors.readers.pandaset import read_sweep
 
     del ego_SE3_sensor
     if global_SE3_ego is None:
@@ -90,7 +90,7 @@ def _pandaset_lidar(path: Path, ego_SE3_sensor: SE3, global_SE3_ego: SE3 | None)
 
 
 def _av2_lidar(path: Path, ego_SE3_sensor: SE3, global_SE3_ego: SE3 | None) -> Float[np.ndarray, "n 3"]:
-    from sensors.av2 import read_sweep
+    from sensors.readers.av2 import read_sweep
 
     del ego_SE3_sensor, global_SE3_ego
     return read_sweep(path)

@@ -18,9 +18,9 @@ from jaxtyping import Float
 from drive_vqa.errors import LogFormatError
 from drive_vqa.geometry import SE3
 from sensors.detection_files.boxes import DetectedBoxes, empty_detections, unknown_frame
-from sensors.kitti import CATEGORY_OF_TYPE, PREFIX
-from sensors.kitti_boxes import centres_to_ego, yaws_to_ego
-from sensors.kitti_calibration import rect_mounting
+from sensors.readers.kitti import CATEGORY_OF_TYPE, PREFIX
+from sensors.readers.kitti_boxes import centres_to_ego, yaws_to_ego
+from sensors.readers.kitti_calibration import rect_mounting
 
 COLUMNS = ("frame", "type", "x1", "y1", "x2", "y2", "score", "h", "w", "l", "x", "y", "z", "rot_y", "alpha")
 USED = ("frame", "type", "score", "h", "w", "l", "x", "y", "z", "rot_y")

@@ -24,9 +24,9 @@ from drive_vqa.boxes import CORNER_SIGNS, EDGES
 from drive_vqa.errors import CalibrationError, StoreError
 from drive_vqa.geometry import wrap_rad
 from drive_vqa.store import Store, replacing
-from sensors.kitti import CATEGORY_OF_TYPE, FORMAT, PREFIX
-from sensors.kitti_boxes import bottoms_to_rect, box_rotations, yaws_to_rect
-from sensors.kitti_calibration import RectCamera, rect_camera
+from sensors.readers.kitti import CATEGORY_OF_TYPE, FORMAT, PREFIX
+from sensors.readers.kitti_boxes import bottoms_to_rect, box_rotations, yaws_to_rect
+from sensors.readers.kitti_calibration import RectCamera, rect_camera
 
 logger = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from drive_vqa.store import Store
 from sensors.export.kitti_tracking import export_kitti_tracking
-from sensors.kitti import FORMAT, PREFIX
 from sensors.quality.kitti_metrics import NEIGHBOUR, KittiScores, evaluate_kitti
 from sensors.quality.kitti_tracks import read_kitti_tracks
+from sensors.readers.kitti import FORMAT, PREFIX
 
 
 def kitti_scores(store: Store, out: Path) -> dict[str, KittiScores]:

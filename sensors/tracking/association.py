@@ -57,11 +57,11 @@ def assign(
     if not len(pairs.row):
         return pairs.row, pairs.column
     free = gate + float(penalty[inside].max()) + 1.0
-    rows, row = np.unique(pairs.row, return_inverse=True)
-    columns, column = np.unique(pairs.column, return_inverse=True)
-    if len(rows) * len(columns) <= DENSE:
-        chosen = _solve(row, column, cost, free)
+    if (int(pairs.row.max()) + 1) * (int(pairs.column.max()) + 1) <= DENSE:
+        chosen = _solve(*pairs, cost, free)
     else:
+        rows, row = np.unique(pairs.row, return_inverse=True)
+        columns, column = np.unique(pairs.column, return_inverse=True)
         size = len(rows) + len(columns)
         graph = coo_array((np.ones(len(row)), (row, len(rows) + column)), shape=(size, size))
         label = connected_components(graph, directed=False)[1][row]

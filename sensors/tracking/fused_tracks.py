@@ -14,7 +14,7 @@ from sensors.annotated_tracks import track_table
 from sensors.camera import OrientedBoxes
 from sensors.lidar_occlusion import LidarReturns
 from sensors.tracking.history import Steps
-from sensors.tracking.lifecycle import Kept, facing, keep_tracks
+from sensors.tracking.lifecycle import Kept, facing, keep_tracks, with_enough_boxes
 from sensors.tracking.motion import TURN, VX, VY
 from sensors.tracking.scans import BOX_3D, CATEGORY_NAMES, EgoPath, Scan, read_scans
 from sensors.tracking.settings import TrackerSettings
@@ -50,17 +50,20 @@ def tracks_from_detections(
     steps = run_filter(scans, settings, over_ground=path.has_poses).steps()
     if steps is None:
         return track_table({}, 0)
+    steps = with_enough_boxes(steps, settings.min_hits)
+    if not len(steps.track):
+        return track_table({}, 0)
     if settings.smooth:
         steps = smooth(steps)
-    kept = _keep(steps, scans, detections.num_rows, settings)
+    kept = _keep(steps, scans, detections.num_rows)
     yaw_rad = facing(kept, _per_row(scans, "yaw_rad", detections.num_rows), over_ground=path.has_poses)
     return _table(kept, yaw_rad, scans, path, detections, frames, sensor_data, lidar)
 
 
-def _keep(steps: Steps, scans: Sequence[Scan], count: int, settings: TrackerSettings) -> Kept:
+def _keep(steps: Steps, scans: Sequence[Scan], count: int) -> Kept:
     boxed = np.array([scan.kind == BOX_3D for scan in scans])
     category = _per_row(scans, "category", count).astype(np.int64)
-    return keep_tracks(steps, _per_row(scans, "score", count), category, boxed, settings.min_hits)
+    return keep_tracks(steps, _per_row(scans, "score", count), category, boxed)
 
 
 def _per_row(scans: Sequence[Scan], name: str, count: int) -> Float[np.ndarray, "d"]:

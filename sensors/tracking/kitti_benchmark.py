@@ -22,9 +22,9 @@ from drive_vqa.store import replacing
 from sensors.detection_files.read import read_detections
 from sensors.export.kitti_tracking import result_lines
 from sensors.fuse import without_poses
-from sensors.kitti import PREFIX, list_logs, read_log
-from sensors.kitti_calibration import rect_camera
 from sensors.quality.kitti import score_folders, table
+from sensors.readers.kitti import PREFIX, list_logs, read_log
+from sensors.readers.kitti_calibration import rect_camera
 from sensors.tracking.fused_tracks import tracks_from_detections
 from sensors.tracking.settings import TrackerSettings
 

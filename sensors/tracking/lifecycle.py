@@ -44,21 +44,25 @@ class Kept:
         return Kept(self.steps.take(keep), self.log_odds[keep], self.category[keep])
 
 
+def with_enough_boxes(steps: Steps, min_hits: int) -> Steps:
+    """The steps of tracks with at least so many 3D boxes; the rest is mostly false alarms."""
+    hits = np.bincount(steps.track[steps.detection >= 0], minlength=int(steps.track.max(initial=0)) + 1)
+    return steps.take(np.flatnonzero(hits[steps.track] >= min_hits))
+
+
 def keep_tracks(
     steps: Steps,
     score: Float[np.ndarray, "d"],
     category: Int[np.ndarray, "d"],
     boxed: Bool[np.ndarray, "s"],
-    min_hits: int,
 ) -> Kept:
-    """The tracks with enough boxes that no surer track explains.
+    """The tracks that no surer track explains.
 
     Args:
         steps: of all tracks, in order of time.
         score: of each row of the detections table; on any scale, log-odds or probabilities.
         category: of each row, a place in `CATEGORY_NAMES`.
         boxed: which scans are of 3D boxes.
-        min_hits: least number of boxes.
     """
     steps = steps.take(np.lexsort((steps.scan, steps.track)))
     track = np.unique(steps.track, return_inverse=True)[1]
@@ -71,7 +75,6 @@ def keep_tracks(
     sure = evidence / np.maximum(looks, 1) + np.log(np.maximum(hits, 1))
     votes = np.zeros((len(first), int(category.max(initial=0)) + 1))
     np.add.at(votes, (track[hit], category[steps.detection[hit]]), 1.0)
-    alive &= hits[track] >= min_hits
     kept = Kept(steps.take(alive), sure[track[alive]], votes.argmax(axis=1)[track[alive]])
     return kept.only(~np.isin(kept.steps.track, _explained(kept)))
 

@@ -14,6 +14,7 @@ Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and Navig
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -42,16 +43,29 @@ def predict(
     mean: Float[np.ndarray, "n 6"], cov: Float[np.ndarray, "n 6 6"], dt_s: float, noise: Noise
 ) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n 6 6"], Float[np.ndarray, "n 6 6"]]:
     """Mean and covariance `dt_s` later, and the Jacobian of the step."""
-    after, jacobian = _step(mean, dt_s)
+    after, jacobian = _turning_step(mean, dt_s) if noise.turn.any() else _straight_step(mean, dt_s)
     spread = jacobian @ cov @ jacobian.transpose(0, 2, 1)
     return after, spread + process_noise(dt_s, noise), jacobian
 
 
-def _step(mean: Float[np.ndarray, "n 6"], dt_s: float) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n 6 6"]]:
+def _straight_step(
+    mean: Float[np.ndarray, "n 6"], dt_s: float
+) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n 6 6"]]:
+    """Where all turn rates are held at 0."""
+    straight = _straight(dt_s)
+    return mean @ straight.T, np.broadcast_to(straight, (len(mean), SIZE, SIZE))
+
+
+@lru_cache(maxsize=64)
+def _straight(dt_s: float) -> Float[np.ndarray, "6 6"]:
     straight = np.eye(SIZE)
     straight[X, VX] = straight[Y, VY] = straight[YAW, TURN] = dt_s
-    if not mean[:, TURN].any():
-        return mean @ straight.T, _turning_columns(mean, np.tile(straight, (len(mean), 1, 1)), dt_s)
+    return straight
+
+
+def _turning_step(
+    mean: Float[np.ndarray, "n 6"], dt_s: float
+) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n 6 6"]]:
     vx, vy, turn = mean[:, VX], mean[:, VY], mean[:, TURN]
     angle = turn * dt_s
     cos, sin = np.cos(angle), np.sin(angle)
@@ -61,7 +75,7 @@ def _step(mean: Float[np.ndarray, "n 6"], dt_s: float) -> tuple[Float[np.ndarray
     after[:, Y] += aside * vx + ahead * vy
     after[:, VX], after[:, VY] = cos * vx - sin * vy, sin * vx + cos * vy
     after[:, YAW] += angle
-    jacobian = np.tile(straight, (len(mean), 1, 1))
+    jacobian = np.tile(_straight(dt_s), (len(mean), 1, 1))
     jacobian[:, X, VX] = jacobian[:, Y, VY] = ahead
     jacobian[:, Y, VX], jacobian[:, X, VY] = aside, -aside
     jacobian[:, VX, VX] = jacobian[:, VY, VY] = cos
@@ -86,11 +100,16 @@ def _turning_columns(
 
 def process_noise(dt_s: float, noise: Noise) -> Float[np.ndarray, "n 6 6"]:
     """Covariance that a step adds: integrated white noise, so that two half steps add what one whole step does."""
-    accel, turn, yaw = np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE)), np.zeros((SIZE, SIZE))
-    for shape, place, rate in ((accel, X, VX), (accel, Y, VY), (turn, YAW, TURN)):
-        shape[place, place], shape[rate, rate] = dt_s**3 / 3, dt_s
-        shape[place, rate] = shape[rate, place] = dt_s**2 / 2
-    yaw[YAW, YAW] = dt_s
-    return np.asarray(
-        np.stack([noise.accel, noise.turn, noise.yaw], axis=1) @ np.stack([accel, turn, yaw]).reshape(3, -1)
-    ).reshape(-1, SIZE, SIZE)
+    densities = np.stack([noise.accel, noise.turn, noise.yaw], axis=1)
+    return np.asarray(densities @ _noise_shapes(dt_s)).reshape(-1, SIZE, SIZE)
+
+
+@lru_cache(maxsize=64)
+def _noise_shapes(dt_s: float) -> Float[np.ndarray, "3 36"]:
+    """Covariance for a density of 1 of each kind of noise, flattened."""
+    shapes = np.zeros((3, SIZE, SIZE))
+    for kind, place, rate in ((0, X, VX), (0, Y, VY), (1, YAW, TURN)):
+        shapes[kind, place, place], shapes[kind, rate, rate] = dt_s**3 / 3, dt_s
+        shapes[kind, place, rate] = shapes[kind, rate, place] = dt_s**2 / 2
+    shapes[2, YAW, YAW] = dt_s
+    return shapes.reshape(3, -1)

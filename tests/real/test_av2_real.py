@@ -12,8 +12,8 @@ import pytest
 from shapely.geometry import Polygon
 
 from drive_vqa.schema import pose_from_struct
-from sensors.av2 import list_logs, read_log, read_sweep
 from sensors.pose_path import Poses, poses_of
+from sensors.readers.av2 import list_logs, read_log, read_sweep
 from sensors.resample import resample
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "av2"

@@ -16,9 +16,9 @@ from drive_vqa.geometry import wrap_rad
 from drive_vqa.schema import POSE, TABLES, pose_from_struct, table_from_rows
 from sensors.detection_files.read import read_detections
 from sensors.export.kitti_tracking import project_boxes, result_lines
-from sensors.kitti import list_logs, read_log, read_velodyne
-from sensors.kitti_boxes import bottoms_to_rect, rotations_y_to_rect
-from sensors.kitti_calibration import rect_camera
+from sensors.readers.kitti import list_logs, read_log, read_velodyne
+from sensors.readers.kitti_boxes import bottoms_to_rect, rotations_y_to_rect
+from sensors.readers.kitti_calibration import rect_camera
 
 ROOT = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DATA = ROOT / "kitti_tracking"

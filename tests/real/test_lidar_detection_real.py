@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sensors import kitti, pandaset
 from sensors.detection.accuracy import Matches, centre_error, join, match_frame
 from sensors.detection.benchmark import CLASSES, KITTI_CAMERA, SURE_SCORE, detect_sweeps, frame_detections, frame_labels
+from sensors.readers import kitti, pandaset
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 KITTI, PANDASET = DATA / "kitti_tracking", DATA / "pandaset"

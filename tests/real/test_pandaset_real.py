@@ -13,9 +13,9 @@ import pytest
 
 from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_from_struct
-from sensors.pandaset import read_sweep
 from sensors.reader import list_logs, read_log
-from sensors.restricted_pickle import read_frame
+from sensors.readers.pandaset import read_sweep
+from sensors.readers.restricted_pickle import read_frame
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "pandaset"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded driving at {DATA} (set DRIVE_VQA_REAL_DATA)")

@@ -10,7 +10,6 @@ import pytest
 
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store, relative_source
-from sensors import kitti
 from sensors.annotated_tracks import tracks_from_annotations
 from sensors.detection_files.read import read_detections
 from sensors.quality.kitti_metrics import evaluate_kitti
@@ -18,7 +17,8 @@ from sensors.quality.kitti_store import kitti_scores
 from sensors.quality.kitti_tracks import read_kitti_tracks
 from sensors.quality.label_quality import label_quality
 from sensors.quality.nearest_centre import nearest_centre_tracks
-from sensors.scenarionet import list_logs, read_log
+from sensors.readers import kitti
+from sensors.readers.scenarionet import list_logs, read_log
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded driving at {DATA} (set DRIVE_VQA_REAL_DATA)")

@@ -13,7 +13,7 @@ import pytest
 from nuscenes import NuScenes
 
 from drive_vqa.schema import pose_from_struct
-from sensors.scenarionet import list_logs, read_log
+from sensors.readers.scenarionet import list_logs, read_log
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 CALIBRATION = DATA / "nuscenes_keyframe" / "calibration.json"
@@ -29,7 +29,7 @@ import sys
 from pathlib import Path
 import pyarrow.compute as pc
 from dataclasses import replace as changed
-from sensors.scenarionet import list_logs, read_log
+from sensors.readers.scenarionet import list_logs, read_log
 from sensors.synth.replay import replay
 def start(named):
     log = read_log(named)

@@ -12,8 +12,8 @@ import pytest
 
 from drive_vqa.schema import pose_from_struct
 from sensors.pose_path import Poses, poses_of
+from sensors.readers.scenarionet import list_logs, read_log
 from sensors.resample import resample
-from sensors.scenarionet import list_logs, read_log
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "scenarionet"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded driving at {DATA} (set DRIVE_VQA_REAL_DATA)")

@@ -19,9 +19,9 @@ from pyarrow import feather as arrow_feather
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import pose_from_struct
-from sensors import av2, av2_map, feather
-from sensors.av2 import list_logs, read_log, read_sweep
-from sensors.feather import read_feather
+from sensors.readers import av2, av2_map, feather
+from sensors.readers.av2 import list_logs, read_log, read_sweep
+from sensors.readers.feather import read_feather
 from tests.sensors.av2_files import (
     CAMERAS,
     FRAMES_NS,

@@ -18,7 +18,7 @@ from drive_vqa.errors import LogFormatError
 from drive_vqa.geometry import SE3
 from drive_vqa.schema import TABLES, pose_to_struct, table_from_rows
 from sensors.detection_files.read import read_detections
-from sensors.kitti import list_logs, read_log
+from sensors.readers.kitti import list_logs, read_log
 from tests.sensors.kitti_files import RECT_FROM_EGO, detection, put, write_sequence
 from tests.sensors.test_kitti import devkit_corners
 

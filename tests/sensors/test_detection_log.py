@@ -138,7 +138,9 @@ def test_each_format_gives_points_in_the_ego_frame(tmp_path):
 
 def test_world_points_need_a_pose(tmp_path, monkeypatch):
     global_SE3_ego = SE3.from_yaw(0.5, np.array([7.0, 8.0, 9.0]))
-    monkeypatch.setattr("sensors.pandaset.read_sweep", lambda path: global_SE3_ego @ np.array([[1.0, 2.0, 3.0]]))
+    monkeypatch.setattr(
+        "sensors.readers.pandaset.read_sweep", lambda path: global_SE3_ego @ np.array([[1.0, 2.0, 3.0]])
+    )
     (tmp_path / "p").touch()
     found_m = load_sweep("pandaset", tmp_path / "p", EGO_SE3_LIDAR, global_SE3_ego)
     np.testing.assert_allclose(found_m, [[1, 2, 3]])

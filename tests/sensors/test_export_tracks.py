@@ -22,8 +22,8 @@ from drive_vqa.store import Store
 from sensors.detection_files.read import read_detections
 from sensors.export.kitti_tracking import NOMINAL_PX, export_kitti_tracking, project_boxes
 from sensors.export.nuscenes_tracking import export_nuscenes_tracking
-from sensors.kitti import list_logs, read_log
-from sensors.kitti_calibration import RectCamera, rect_camera
+from sensors.readers.kitti import list_logs, read_log
+from sensors.readers.kitti_calibration import RectCamera, rect_camera
 from tests.sensors.kitti_files import IMAGE_SIZE, P2, detection, put, write_sequence
 from tests.sensors.test_kitti import devkit_corners
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from drive_vqa.errors import CalibrationError, LogFormatError
 from drive_vqa.geometry import SE3, wrap_rad
 from drive_vqa.schema import pose_from_struct
-from sensors.kitti import list_logs, read_log, read_velodyne
-from sensors.kitti_boxes import (
+from sensors.readers.kitti import list_logs, read_log, read_velodyne
+from sensors.readers.kitti_boxes import (
     bottoms_to_rect,
     centres_to_ego,
     rotations_to_ego,
@@ -26,7 +26,7 @@ from sensors.kitti_boxes import (
     yaws_to_ego,
     yaws_to_rect,
 )
-from sensors.kitti_calibration import rect_camera, rect_mounting
+from sensors.readers.kitti_calibration import rect_camera, rect_mounting
 from tests.sensors.kitti_files import (
     FRAMES,
     IMAGE_SIZE,

@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.sensors.readers.nuscenes_files import make_tables, write_tables
 
 from drive_vqa.errors import LogFormatError, StoreError
-from sensors import nuscenes, nuscenes_cache, nuscenes_json
-from sensors.nuscenes_benchmark_data import BOXES, CAPTURES, INSTANCES, SAMPLES, SCENES, write_set
-from tests.sensors.nuscenes_files import make_tables, write_tables
+from sensors.readers import nuscenes, nuscenes_cache, nuscenes_json
+from sensors.readers.nuscenes_benchmark_data import BOXES, CAPTURES, INSTANCES, SAMPLES, SCENES, write_set
 
 REPOSITORY = Path(__file__).parents[2]
 VERSION = "v1.0-mini"
@@ -189,7 +189,7 @@ def test_no_folder_at_all(source: Path, user_cache: Path) -> None:
 READ_ALL = """
 import sys, time
 from pathlib import Path
-from sensors import nuscenes, nuscenes_cache, nuscenes_conversion
+from sensors.readers import nuscenes, nuscenes_cache, nuscenes_conversion
 time.sleep(max(0.0, float(sys.argv[2]) - time.time()))
 logs = [nuscenes.read_log(handle) for handle in nuscenes.list_logs(Path(sys.argv[1]))]
 print([log.annotations.num_rows for log in logs], hash(str([log.frames.to_pylist() for log in logs])))
@@ -227,7 +227,7 @@ def test_two_processes_at_once_and_one_that_is_killed(source: Path) -> None:
 
 
 def test_it_is_said_where_the_tables_go(source: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="sensors.nuscenes_cache"):
+    with caplog.at_level("INFO", logger="sensors.readers.nuscenes_cache"):
         nuscenes.list_logs(source)
     assert str(source / VERSION / nuscenes_cache.FOLDER) in caplog.text
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drive_vqa.errors import LogFormatError
-from sensors.nuscenes_points import RadarPoints, read_lidar, read_radar
+from sensors.readers.nuscenes_points import RadarPoints, read_lidar, read_radar
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the devkit's own imports

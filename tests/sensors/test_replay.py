@@ -19,8 +19,8 @@ from pyquaternion import Quaternion
 
 from drive_vqa.errors import CalibrationError, ConfigError, LogFormatError
 from sensors.driving_log import DrivingLog
-from sensors.nuscenes import list_logs
-from sensors.nuscenes import read_log as read_nuscenes
+from sensors.readers.nuscenes import list_logs
+from sensors.readers.nuscenes import read_log as read_nuscenes
 from sensors.synth.calibration import read_rig
 from sensors.synth.replay import keyframe_instants, replay
 from sensors.synth.replay_land import build_land

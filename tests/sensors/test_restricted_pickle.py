@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drive_vqa.errors import LogFormatError
-from sensors.restricted_pickle import NAMES, read_frame
+from sensors.readers.restricted_pickle import NAMES, read_frame
 from tests.sensors.pandaset_files import (
     array,
     called,

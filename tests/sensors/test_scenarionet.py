@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from drive_vqa.errors import LogFormatError
 from drive_vqa.geometry import wrap_rad
 from drive_vqa.schema import pose_from_struct
-from sensors import scenarionet, scenarionet_pickle
-from sensors.scenarionet import list_logs, read_log
+from sensors.readers import scenarionet, scenarionet_pickle
+from sensors.readers.scenarionet import list_logs, read_log
 from tests.sensors.pandaset_files import called, name, plain
 from tests.sensors.scenarionet_files import (
     NUSCENES_FILE,

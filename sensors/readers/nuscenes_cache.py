@@ -3,7 +3,7 @@
     VERSION/.drive-vqa-cache/sources.json        size, time of change and SHA-256 of each JSON file when it was last read
     VERSION/.drive-vqa-cache/<digest>/           the tables made from content of that digest
         manifest.json                            layout, files with their sizes, and where each scene's rows lie
-        scenes.arrow keyframes.arrow ...         Arrow IPC files (sensors.nuscenes_layout)
+        scenes.arrow keyframes.arrow ...         Arrow IPC files (sensors.readers.nuscenes_layout)
 
 Where the version's folder cannot be written, the same lies in the user's cache folder ($XDG_CACHE_HOME or ~/.cache).
 nuscenes-devkit opens its tables by name and takes no notice.
@@ -36,9 +36,9 @@ import pyarrow as pa
 
 from drive_vqa.errors import LogFormatError, StoreError
 from drive_vqa.store import file_sha256, write_json
-from sensors.nuscenes_layout import BY_SCENE, LAYOUT, WHOLE, Tables
-from sensors.nuscenes_small import is_unlabelled
-from sensors.nuscenes_tables import AGAIN, FILES, Instance, SampleAnnotation
+from sensors.readers.nuscenes_layout import BY_SCENE, LAYOUT, WHOLE, Tables
+from sensors.readers.nuscenes_small import is_unlabelled
+from sensors.readers.nuscenes_tables import AGAIN, FILES, Instance, SampleAnnotation
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ def _build(version: Path, digest: str, stamps: dict[str, list[int]]) -> Path:
     try:
         logger.info("%s: its tables are converted once, to %s", version, place)
         started_s = time.monotonic()
-        from sensors.nuscenes_conversion import convert  # heavy, and not needed once there is a cache
+        from sensors.readers.nuscenes_conversion import convert  # heavy, and not needed once there is a cache
 
         _write(building, convert(version), digest)
         if _stamps(version) != stamps:

@@ -32,7 +32,7 @@ from drive_vqa.errors import CalibrationError, LogFormatError
 from drive_vqa.geometry import SE3, interpolate
 from drive_vqa.schema import pose_to_struct
 from sensors.driving_log import DrivingLog, LogHandle, check_increasing, ego_motion
-from sensors.restricted_pickle import read_frame
+from sensors.readers.restricted_pickle import read_frame
 
 FORMAT = "pandaset"
 EGO_SE3_LIDAR = SE3.from_yaw(-np.pi / 2, np.zeros(3))

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sensors.nuscenes_big import boxes_by_scene, captures_by_scene
-from sensors.nuscenes_layout import BY_SCENE, WHOLE, Tables
-from sensors.nuscenes_small import (
+from sensors.readers.nuscenes_big import boxes_by_scene, captures_by_scene
+from sensors.readers.nuscenes_layout import BY_SCENE, WHOLE, Tables
+from sensors.readers.nuscenes_small import (
     Problems,
     Samples,
     is_unlabelled,

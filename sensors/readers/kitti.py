@@ -36,9 +36,9 @@ from scipy.spatial.transform import Rotation
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import pose_to_struct
 from sensors.driving_log import DrivingLog, LogHandle, pose_rows
-from sensors.kitti_boxes import centres_to_ego, rotations_to_ego
-from sensors.kitti_calibration import Calibration, read_calibration
-from sensors.kitti_text import (
+from sensors.readers.kitti_boxes import centres_to_ego, rotations_to_ego
+from sensors.readers.kitti_calibration import Calibration, read_calibration
+from sensors.readers.kitti_text import (
     AGAIN,
     LIMIT_M,
     MAX_FRAMES,

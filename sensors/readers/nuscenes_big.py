@@ -15,10 +15,10 @@ from jaxtyping import Int
 
 from drive_vqa.errors import LogFormatError
 from sensors.driving_log import relative_path
-from sensors.nuscenes_json import Piece, read_pieces
-from sensors.nuscenes_layout import BY_SCENE, REFERENCE, pose_column
-from sensors.nuscenes_small import Named, Problems, Samples, unit_quaternions
-from sensors.nuscenes_tables import AGAIN, FILES, EgoPose, SampleAnnotation, SampleData
+from sensors.readers.nuscenes_json import Piece, read_pieces
+from sensors.readers.nuscenes_layout import BY_SCENE, REFERENCE, pose_column
+from sensors.readers.nuscenes_small import Named, Problems, Samples, unit_quaternions
+from sensors.readers.nuscenes_tables import AGAIN, FILES, EgoPose, SampleAnnotation, SampleData
 
 _PLAIN_PATH = r"^([A-Za-z0-9_+=@-][^/\\]*/)*[A-Za-z0-9_+=@-][^/\\]*$"
 """File names that need no further look."""

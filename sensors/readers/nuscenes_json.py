@@ -24,7 +24,7 @@ import pyarrow.json as pj
 
 from drive_vqa.errors import LogFormatError
 from drive_vqa.executor import available_cores
-from sensors.nuscenes_tables import (
+from sensors.readers.nuscenes_tables import (
     AGAIN,
     CHECKS,
     FILES,

@@ -8,7 +8,7 @@ A frame is a sample, in order of time. Its ego pose is that of its LIDAR_TOP cap
 the ego pose of its own capture. The ego frame is the data set's: x forward, y left, z up, origin on the ground below the rear
 axle. Microseconds become nanoseconds, and sizes (width, length, height) become length, width, height. A test split has no boxes.
 
-The JSON is read once and kept as Arrow files (sensors.nuscenes_cache).
+The JSON is read once and kept as Arrow files (sensors.readers.nuscenes_cache).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from scipy.spatial.transform import Rotation
 from drive_vqa.errors import LogFormatError, StoreError
 from drive_vqa.schema import TABLES
 from sensors.driving_log import DrivingLog, LogHandle, check_increasing, ego_motion, yaws_from_quaternions
-from sensors.nuscenes_cache import CacheDamagedError, NuscenesCache, open_cache
-from sensors.nuscenes_layout import REFERENCE, pose_column, pose_values
-from sensors.nuscenes_small import unit_quaternions
-from sensors.nuscenes_tables import AGAIN
+from sensors.readers.nuscenes_cache import CacheDamagedError, NuscenesCache, open_cache
+from sensors.readers.nuscenes_layout import REFERENCE, pose_column, pose_values
+from sensors.readers.nuscenes_small import unit_quaternions
+from sensors.readers.nuscenes_tables import AGAIN
 
 FORMAT = "nuscenes"
 

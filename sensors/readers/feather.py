@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from drive_vqa.errors import LogFormatError
-from sensors.restricted_pickle import AGAIN
+from sensors.readers.restricted_pickle import AGAIN
 
 MAX_BYTES = 64 * 1024 * 1024
 """Greatest size of a file; a lidar sweep has 1 MB."""

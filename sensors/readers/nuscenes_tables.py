@@ -2,7 +2,7 @@
 
 Two levels of checks, so that a wrong number stops one log and not the whole set: every table must be a list of objects with
 unique tokens (`Table.read`); any other wrong value is a fault of its record (`fault`), and stops the logs that need that record.
-Only the keys that we use are kept. The three tables of millions of rows are read by `sensors.nuscenes_json`.
+Only the keys that we use are kept. The three tables of millions of rows are read by `sensors.readers.nuscenes_json`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ element type. Only the opcodes that plain data needs are known, and only text an
 nested tuple overflows the stack, and big numbers can be chosen to collide. The slower unpickler written in Python is used, since
 the one in C allocates whatever size a pickle names.
 
-`read_frame` needs nine names (pandas before 1.3, protocol 3); `sensors.scenarionet_pickle` has its own.
+`read_frame` needs nine names (pandas before 1.3, protocol 3); `sensors.readers.scenarionet_pickle` has its own.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import POSE
-from sensors.nuscenes_layout import WHOLE
-from sensors.nuscenes_tables import (
+from sensors.readers.nuscenes_layout import WHOLE
+from sensors.readers.nuscenes_tables import (
     AGAIN,
     FILES,
     Attribute,

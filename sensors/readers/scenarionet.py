@@ -26,9 +26,9 @@ from jaxtyping import Float
 
 from drive_vqa.errors import LogFormatError
 from sensors.driving_log import DrivingLog, LogHandle, ego_motion, pose_rows
-from sensors.nuscenes import CATEGORY_OF_PREFIX
-from sensors.restricted_pickle import AGAIN
-from sensors.scenarionet_pickle import MapFeature, Scenario, Track, read_scenario
+from sensors.readers.nuscenes import CATEGORY_OF_PREFIX
+from sensors.readers.restricted_pickle import AGAIN
+from sensors.readers.scenarionet_pickle import MapFeature, Scenario, Track, read_scenario
 
 FORMAT = "scenarionet"
 FILE = re.compile(r"sd_([A-Za-z0-9]+)_(?:.*_)?([A-Za-z0-9.+-]{1,120})\.pkl")

@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 
 from drive_vqa.errors import LogFormatError
 from sensors.kinematics import estimate_motions
-from sensors.nuscenes_cache import CacheDamagedError, NuscenesCache, open_cache
-from sensors.nuscenes_layout import REFERENCE, pose_values
+from sensors.readers.nuscenes_cache import CacheDamagedError, NuscenesCache, open_cache
+from sensors.readers.nuscenes_layout import REFERENCE, pose_values
 
 INTERVAL_S = 0.5
 """nuScenes' keyframes are this far apart."""

@@ -1,7 +1,7 @@
 """A ScenarioNet pickle as checked arrays: the tracks of a scenario on one time grid, and its map.
 
 `read_scenario` is the only way in. It takes nothing from a file but numbers of sensible size and short text; see
-`sensors.restricted_pickle` for why reading it runs nothing.
+`sensors.readers.restricted_pickle` for why reading it runs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drive_vqa.errors import LogFormatError
-from sensors.restricted_pickle import AGAIN, ARRAY_NAMES, Array, Holder, Name, array_of, load
+from sensors.readers.restricted_pickle import AGAIN, ARRAY_NAMES, Array, Holder, Name, array_of, load
 
 MAX_BYTES = 256 * 1024 * 1024
 """Greatest size of a file; a scene of 20 s has 1 to 4 MB."""

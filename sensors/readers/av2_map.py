@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from drive_vqa.errors import LogFormatError
-from sensors.restricted_pickle import AGAIN
+from sensors.readers.restricted_pickle import AGAIN
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_POINTS = 1_000_000

@@ -29,11 +29,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from drive_vqa.errors import LogFormatError
-from sensors.av2_map import map_rows
 from sensors.driving_log import DrivingLog, LogHandle, ego_motion, pose_rows, yaws_from_quaternions
-from sensors.feather import read_feather
 from sensors.pose_path import Poses, poses_at
-from sensors.restricted_pickle import AGAIN
+from sensors.readers.av2_map import map_rows
+from sensors.readers.feather import read_feather
+from sensors.readers.restricted_pickle import AGAIN
 
 FORMAT = "av2"
 POSES = "city_SE3_egovehicle.feather"
