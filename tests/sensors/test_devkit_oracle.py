@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sensors.readers.nuscenes_files import MOUNTS, SCENES, make_tables, write_tables
+from tests.sensors.nuscenes_files import MOUNTS, SCENES, make_tables, write_tables
 
 from drive_vqa.boxes import CORNER_SIGNS
 from drive_vqa.geometry import SE3

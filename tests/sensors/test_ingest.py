@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.sensors.readers.nuscenes_files import SCENES, make_tables, write_tables
+from tests.sensors.nuscenes_files import SCENES, make_tables, write_tables
 
 from drive_vqa.errors import ConfigError, LogFormatError
 from drive_vqa.store import Store

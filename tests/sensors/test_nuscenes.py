@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sensors.readers.nuscenes_files import MOUNTS, SCENES, START_US, STEP_US, Tables, make_tables, write_tables
+from tests.sensors.nuscenes_files import MOUNTS, SCENES, START_US, STEP_US, Tables, make_tables, write_tables
 
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import pose_from_struct

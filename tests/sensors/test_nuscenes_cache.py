@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.sensors.readers.nuscenes_files import make_tables, write_tables
+from tests.sensors.nuscenes_files import make_tables, write_tables
 
 from drive_vqa.errors import LogFormatError, StoreError
 from sensors.readers import nuscenes, nuscenes_cache, nuscenes_json

@@ -39,11 +39,11 @@ class TestTrackingScores:
         assert quality.amota == pytest.approx(np.mean([figures[0] for figures in DEVKIT.values()]), abs=1e-8)
 
     def test_the_devkit_itself(self) -> None:
-        pytest.importorskip("motmetrics", reason="nuscenes-devkit's tracking evaluation needs motmetrics")
+
         truth, fused = faulty_world(seed=1, logs=1, frames=4, objects=6)
         quality, devkit = label_quality(truth, fused), devkit_tracking(truth, fused)
         for category, scores in quality.scores.items():
-            assert devkit["amota"][category] == pytest.approx(scores.amota)
+            assert devkit["amota"][category] == pytest.approx(scores.amota, nan_ok=True)
             assert devkit["ids"][category] == scores.best.id_switches
 
     def test_perfect_tracks(self) -> None:
