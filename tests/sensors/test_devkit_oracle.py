@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.sensors.nuscenes_files import MOUNTS, SCENES, make_tables, write_tables
 
 from drive_vqa.boxes import CORNER_SIGNS
 from drive_vqa.geometry import SE3
@@ -16,6 +15,7 @@ from drive_vqa.schema import pose_from_struct
 from drive_vqa.store import Store
 from sensors.ingest import ingest
 from sensors.readers.nuscenes_motion import all_tracks
+from tests.sensors.nuscenes_files import MOUNTS, SCENES, make_tables, write_tables
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the devkit's own imports

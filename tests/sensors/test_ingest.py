@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.sensors.nuscenes_files import SCENES, make_tables, write_tables
 
 from drive_vqa.errors import ConfigError, LogFormatError
 from drive_vqa.store import Store
 from sensors.ingest import ingest
+from tests.sensors.nuscenes_files import SCENES, make_tables, write_tables
 from tests.sensors.pandaset_files import write_sequence
 
 

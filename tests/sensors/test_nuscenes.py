@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sensors.nuscenes_files import MOUNTS, SCENES, START_US, STEP_US, Tables, make_tables, write_tables
 
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import pose_from_struct
 from sensors.reader import list_logs, read_log
 from sensors.readers import nuscenes
+from tests.sensors.nuscenes_files import MOUNTS, SCENES, START_US, STEP_US, Tables, make_tables, write_tables
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.sensors.nuscenes_files import make_tables, write_tables
 
 from drive_vqa.errors import LogFormatError, StoreError
 from sensors.readers import nuscenes, nuscenes_cache, nuscenes_json
 from sensors.readers.nuscenes_benchmark_data import BOXES, CAPTURES, INSTANCES, SAMPLES, SCENES, write_set
+from tests.sensors.nuscenes_files import make_tables, write_tables
 
 REPOSITORY = Path(__file__).parents[2]
 VERSION = "v1.0-mini"
