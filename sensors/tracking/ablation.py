@@ -12,15 +12,18 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from drive_vqa.store import Store
 from sensors.annotated_tracks import tracks_from_annotations
+from sensors.detection.camera_file import EDGES
 from sensors.detection.detect import DetectionConfig, detect_log
 from sensors.detection.simulated_camera import camera_boxes_from_truth
 from sensors.quality.label_quality import LabelQuality, label_quality
+from sensors.synth.tables import BOX_TABLE, VERSION
 from sensors.tracking.fused_tracks import tracks_from_detections
 from sensors.tracking.settings import TrackerSettings
 
@@ -67,11 +70,34 @@ def _truth(store: Store, log_id: str) -> pa.Table:
 
 
 def _detect(store: Store, log_id: str, truth: pa.Table, seed: int) -> pa.Table:
-    boxes = camera_boxes_from_truth(truth, store.read("sensor_data", log_id), seed)
+    boxes = camera_boxes_from_truth(_as_drawn(store, log_id, truth), store.read("sensor_data", log_id), seed)
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("\n".join(json.dumps(box) for box in boxes))
         file.flush()
         return detect_log(store, log_id, DetectionConfig(camera_boxes=file.name))
+
+
+def _as_drawn(store: Store, log_id: str, truth: pa.Table) -> pa.Table:
+    """The tracks with the image boxes of the synthetic world's own table: of what was drawn, at the time of each image.
+
+    A label projected into an image is where the object was at the time of the label, some milliseconds earlier or later.
+    """
+    folder = store.source_root(log_id) / VERSION
+    names = {row["token"]: row["filename"] for row in json.loads((folder / "sample_data.json").read_bytes())}
+    captures = {row["path"]: (row["frame"], row["sensor"]) for row in store.read("sensor_data", log_id).to_pylist()}
+    drawn: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for row in json.loads((folder / f"{BOX_TABLE}.json").read_bytes()):
+        if (capture := captures.get(names[row["sample_data_token"]])) is not None:
+            box = dict(zip(EDGES, map(float, row["bbox"]), strict=True))
+            view = {"camera": capture[1], **box, "visible_fraction": row["visible_fraction"]}
+            drawn.setdefault((capture[0], row["instance_token"]), []).append(view)
+    rows = truth.to_pylist()
+    views = [drawn.get((row["frame"], row["track_id"]), []) for row in rows]
+    return truth.set_column(
+        truth.schema.get_field_index("cameras"),
+        truth.schema.field("cameras"),
+        pa.array(views, truth.schema.field("cameras").type),
+    )
 
 
 def _judge(

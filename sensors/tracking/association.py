@@ -27,10 +27,10 @@ class Pairs(NamedTuple):
 
 
 def near_pairs(rows_m: Float[np.ndarray, "n 2"], columns_m: Float[np.ndarray, "m 2"], reach_m: float) -> Pairs:
-    """All pairs not further apart than `reach_m`; where there are few, further ones too."""
+    """All pairs not further apart than `reach_m`, in order of rows, then columns."""
     if len(rows_m) * len(columns_m) <= DENSE:
-        row, column = np.divmod(np.arange(len(rows_m) * len(columns_m)), max(len(columns_m), 1))
-        return Pairs(row, column)
+        offset_m = columns_m.T[:, None] - rows_m.T[:, :, None]
+        return Pairs(*(np.hypot(*offset_m) <= reach_m).nonzero())
     found = cKDTree(rows_m).sparse_distance_matrix(cKDTree(columns_m), reach_m, output_type="ndarray")
     order = np.lexsort((found["j"], found["i"]))
     return Pairs(found["i"][order].astype(np.int64), found["j"][order].astype(np.int64))
@@ -52,36 +52,45 @@ def assign(
     Returns:
         Rows and columns of the assigned pairs, in order of rows.
     """
-    inside = distance2 <= gate
-    pairs, cost = pairs.only(inside), (distance2 + penalty)[inside]
-    if not len(pairs.row):
-        return pairs.row, pairs.column
-    free = gate + float(penalty[inside].max()) + 1.0
-    if (int(pairs.row.max()) + 1) * (int(pairs.column.max()) + 1) <= DENSE:
-        chosen = _solve(*pairs, cost, free)
-    else:
-        rows, row = np.unique(pairs.row, return_inverse=True)
-        columns, column = np.unique(pairs.column, return_inverse=True)
-        size = len(rows) + len(columns)
-        graph = coo_array((np.ones(len(row)), (row, len(rows) + column)), shape=(size, size))
-        label = connected_components(graph, directed=False)[1][row]
-        order = np.argsort(label, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-        chosen = np.sort(np.concatenate([part[_solve_part(row, column, cost, free, part)] for part in groups]))
-    return pairs.row[chosen], pairs.column[chosen]
+    inside = (distance2 <= gate).nonzero()[0]
+    row, column, extra = pairs.row[inside], pairs.column[inside], penalty[inside]
+    if not len(inside):
+        return row, column
+    cost, free = distance2[inside] + extra, gate + float(extra.max()) + 1.0
+    if (int(row.max()) + 1) * (int(column.max()) + 1) <= DENSE:
+        return _solve(row, column, cost, free)
+    parts = [_solve_part(row[part], column[part], cost[part], free) for part in _groups(row, column)]
+    rows, columns = (np.concatenate(ends) for ends in zip(*parts, strict=True))
+    order = np.argsort(rows)
+    return rows[order], columns[order]
 
 
-def _solve_part(row: np.ndarray, column: np.ndarray, cost: np.ndarray, free: float, part: np.ndarray) -> np.ndarray:
-    rows, columns = (np.unique(index[part], return_inverse=True)[1] for index in (row, column))
-    return _solve(rows, columns, cost[part], free)
+def _groups(row: Int[np.ndarray, "p"], column: Int[np.ndarray, "p"]) -> list[Int[np.ndarray, "q"]]:
+    """Pairs that chains of shared ends join, as places in the list of pairs."""
+    rows, row = np.unique(row, return_inverse=True)
+    columns, column = np.unique(column, return_inverse=True)
+    size = len(rows) + len(columns)
+    graph = coo_array((np.ones(len(row)), (row, len(rows) + column)), shape=(size, size))
+    label = connected_components(graph, directed=False)[1][row]
+    order = np.argsort(label, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+
+
+def _solve_part(
+    row: Int[np.ndarray, "p"], column: Int[np.ndarray, "p"], cost: Float[np.ndarray, "p"], free: float
+) -> tuple[Int[np.ndarray, "k"], Int[np.ndarray, "k"]]:
+    """As `_solve`, for few pairs of any rows and columns."""
+    (rows, row), (columns, column) = (np.unique(index, return_inverse=True) for index in (row, column))
+    chosen_row, chosen_column = _solve(row, column, cost, free)
+    return rows[chosen_row], columns[chosen_column]
 
 
 def _solve(
     row: Int[np.ndarray, "p"], column: Int[np.ndarray, "p"], cost: Float[np.ndarray, "p"], free: float
-) -> Int[np.ndarray, "k"]:
-    """Which pairs are assigned, in order of rows."""
-    shape = (int(row.max()) + 1, int(column.max()) + 1)
-    matrix, place = np.full(shape, free), np.full(shape, -1)
-    matrix[row, column], place[row, column] = cost, np.arange(len(row))
-    chosen = place[linear_sum_assignment(matrix)]
-    return np.asarray(chosen[chosen >= 0])
+) -> tuple[Int[np.ndarray, "k"], Int[np.ndarray, "k"]]:
+    """Rows and columns that are assigned, in order of rows; every cost is below `free`."""
+    matrix = np.full((int(row.max()) + 1, int(column.max()) + 1), free)
+    matrix[row, column] = cost
+    rows, columns = linear_sum_assignment(matrix)
+    real = matrix[rows, columns] < free
+    return rows[real], columns[real]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from sensors.tracking.motion import SIZE, TURN, VX, VY, YAW, Noise
 from sensors.tracking.scans import CATEGORY_NAMES, Boxes
@@ -17,11 +18,11 @@ GROUP = np.array([_NAMES.index(group_of(name)) for name in CATEGORY_NAMES])
 """Group of each category: objects of different groups are never the same."""
 _COLUMNS = {
     name: np.array([getattr(group, name) for group in _GROUPS])
-    for name in ("accel_density", "turn_density", "speed_mps", "yaw_density", "coast_s", "reach_m")
+    for name in ("accel_density", "turn_density", "speed_mps", "yaw_density", "coast_s", "near_m", "top_mps")
 }
 _SLIP_MPS = np.array([np.inf if group.slip_mps is None else group.slip_mps for group in _GROUPS])
 COAST_NS = (_COLUMNS["coast_s"] * 1e9).astype(np.int64)
-REACH_M = _COLUMNS["reach_m"]
+NEAR_M, TOP_MPS = _COLUMNS["near_m"], _COLUMNS["top_mps"]
 TURN_RATE = 0.3
 """Standard deviation of a new vehicle's turn rate, rad/s."""
 FIXED = 1e-12
@@ -30,9 +31,10 @@ HEIGHT_DENSITY = 0.05
 """Random walk of the centre's height, m²/s: slopes and nodding."""
 
 
-@dataclass(eq=False)
-class Bank:
+class Bank(NamedTuple):
     """Tracks alive, one row each; rows keep the order of birth.
+
+    Attributes that the filter changes belong to this bank alone, so that it may write into them.
 
     Attributes:
         track: number of the track.
@@ -57,10 +59,8 @@ class Bank:
     hits: Int[np.ndarray, "n"]
 
     @classmethod
-    def born(
-        cls, boxes: Boxes, first_track: int, time_ns: int, settings: TrackerSettings, *, over_ground: bool
-    ) -> Bank:
-        """A new track for each box."""
+    def born(cls, boxes: Boxes, time_ns: Int[np.ndarray, "n"], settings: TrackerSettings, *, over_ground: bool) -> Bank:
+        """The track that each box would start; its number is given when it does."""
         count = len(boxes.row)
         mean = np.zeros((count, SIZE))
         mean[:, :2], mean[:, YAW] = boxes.xyz_m[:, :2], boxes.yaw_rad
@@ -76,48 +76,45 @@ class Bank:
         variances[:, TURN] = np.where(turning, TURN_RATE**2, FIXED)
         votes = np.zeros((count, len(CATEGORY_NAMES)))
         votes[np.arange(count), boxes.category] = 1.0
-        sizes = np.full((count, 3), settings.box.size_m**2)
+        shape_m2 = np.array([settings.box.height_m, *[settings.box.size_m] * 3]) ** 2
         return cls(
-            track=np.arange(first_track, first_track + count),
+            track=np.full(count, -1),
             mean=mean,
             cov=variances[:, :, None] * np.eye(SIZE),
             shape=np.column_stack([boxes.xyz_m[:, 2], boxes.size_m]),
-            shape_var=np.column_stack([np.full(count, settings.box.height_m**2), sizes]),
-            category=boxes.category.copy(),
+            shape_var=np.tile(shape_m2, (count, 1)),
+            category=boxes.category,
             votes=votes,
-            last_hit_ns=np.full(count, time_ns),
+            last_hit_ns=time_ns,
             hits=np.ones(count, dtype=np.int64),
         )
 
-    @classmethod
-    def empty(cls) -> Bank:
-        """No track."""
-        whole = np.empty(0, dtype=np.int64)
-        matrix = np.empty((0, SIZE, SIZE))
-        four, votes = np.empty((0, 4)), np.empty((0, len(CATEGORY_NAMES)))
-        return cls(whole, matrix[:, 0], matrix, four, four, whole, votes, whole, whole)
-
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many tracks."""
         return len(self.track)
 
-    def keep(self, alive: Bool[np.ndarray, "n"]) -> None:
-        """Drop the others."""
-        if alive.all():
-            return
-        for column in fields(self):
-            setattr(self, column.name, getattr(self, column.name)[alive])
+    def take(self, rows: Int[np.ndarray, "m"]) -> Bank:
+        """Some of them, in a bank of their own."""
+        return Bank(*[column.take(rows, axis=0) for column in self])
 
-    def append(self, other: Bank) -> None:
-        """Add tracks at the end."""
-        for column in fields(self):
-            setattr(self, column.name, np.concatenate([getattr(self, column.name), getattr(other, column.name)]))
+    def join(self, other: Bank) -> Bank:
+        """Both, in a bank of their own."""
+        return Bank(*map(np.concatenate, zip(self, other, strict=True)))
 
     def noise(self, extra_accel: float, *, over_ground: bool) -> Noise:
         """Process noise of each track."""
-        turn = _COLUMNS["turn_density"][self.category] if over_ground else np.zeros(len(self))
-        yaw = _COLUMNS["yaw_density"][self.category]
-        return Noise(_COLUMNS["accel_density"][self.category] + extra_accel, turn, yaw if over_ground else yaw + 0.05)
+        return Noise(*_densities(extra_accel, over_ground).take(self.category, axis=1))
 
     def slip_m2ps2(self, dt_s: float) -> Float[np.ndarray, "n"]:
         """Variance of the speed across the heading over a step: white noise, so that short steps say less."""
         return np.asarray(_SLIP_MPS[self.category] ** 2 / max(dt_s, 1e-3))
+
+
+@lru_cache(maxsize=8)
+def _densities(extra_accel: float, over_ground: bool) -> Float[np.ndarray, "3 c"]:
+    """Process noise of each category: acceleration, turn rate, yaw. Without ego poses nothing is known of turns."""
+    accel, turn, yaw = (_COLUMNS[name] for name in ("accel_density", "turn_density", "yaw_density"))
+    if over_ground:
+        return np.array([accel + extra_accel, turn, yaw])
+    return np.array([accel + extra_accel, np.zeros_like(turn), yaw + 0.05])

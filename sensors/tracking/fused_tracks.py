@@ -63,7 +63,7 @@ def tracks_from_detections(
 def _keep(steps: Steps, scans: Sequence[Scan], count: int) -> Kept:
     boxed = np.array([scan.kind == BOX_3D for scan in scans])
     category = _per_row(scans, "category", count).astype(np.int64)
-    return keep_tracks(steps, _per_row(scans, "score", count), category, boxed)
+    return keep_tracks(steps, _per_row(scans, "log_odds", count), category, boxed)
 
 
 def _per_row(scans: Sequence[Scan], name: str, count: int) -> Float[np.ndarray, "d"]:

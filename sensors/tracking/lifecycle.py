@@ -19,7 +19,6 @@ from sensors.tracking.bank import GROUP
 from sensors.tracking.history import Steps
 from sensors.tracking.motion import VX, VY, YAW
 
-LEAST_ODDS = 1e-3
 SAME_SHARE = 0.5
 FACING_M, FACING_MPS = 2.0, 0.7
 """Who drives further and faster than this faces where it goes; else the detector's boxes are asked."""
@@ -52,7 +51,7 @@ def with_enough_boxes(steps: Steps, min_hits: int) -> Steps:
 
 def keep_tracks(
     steps: Steps,
-    score: Float[np.ndarray, "d"],
+    log_odds: Float[np.ndarray, "d"],
     category: Int[np.ndarray, "d"],
     boxed: Bool[np.ndarray, "s"],
 ) -> Kept:
@@ -60,7 +59,7 @@ def keep_tracks(
 
     Args:
         steps: of all tracks, in order of time.
-        score: of each row of the detections table; on any scale, log-odds or probabilities.
+        log_odds: how sure the detector was of each row of the detections table.
         category: of each row, a place in `CATEGORY_NAMES`.
         boxed: which scans are of 3D boxes.
     """
@@ -71,20 +70,12 @@ def keep_tracks(
     alive = (steps.scan >= first[track]) & (steps.scan <= last[track])
     hits = np.bincount(track[hit], minlength=len(first))
     looks = np.bincount(track[alive & boxed[steps.scan]], minlength=len(first))
-    evidence = np.bincount(track[hit], weights=log_odds(score)[steps.detection[hit]], minlength=len(first))
+    evidence = np.bincount(track[hit], weights=log_odds[steps.detection[hit]], minlength=len(first))
     sure = evidence / np.maximum(looks, 1) + np.log(np.maximum(hits, 1))
     votes = np.zeros((len(first), int(category.max(initial=0)) + 1))
     np.add.at(votes, (track[hit], category[steps.detection[hit]]), 1.0)
     kept = Kept(steps.take(alive), sure[track[alive]], votes.argmax(axis=1)[track[alive]])
     return kept.only(~np.isin(kept.steps.track, _explained(kept)))
-
-
-def log_odds(score: Float[np.ndarray, "d"]) -> Float[np.ndarray, "d"]:
-    """Scores between 0 and 1 as log-odds; others are taken to be such already."""
-    if len(score) and (score.min() < 0.0 or score.max() > 1.0):
-        return score
-    odds = np.clip(score, LEAST_ODDS, 1.0 - LEAST_ODDS)
-    return np.asarray(np.log(odds / (1.0 - odds)))
 
 
 def _ends(

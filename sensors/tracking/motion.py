@@ -53,7 +53,7 @@ def _straight_step(
 ) -> tuple[Float[np.ndarray, "n 6"], Float[np.ndarray, "n 6 6"]]:
     """Where all turn rates are held at 0."""
     straight = _straight(dt_s)
-    return mean @ straight.T, np.broadcast_to(straight, (len(mean), SIZE, SIZE))
+    return mean @ straight.T, straight[None].repeat(len(mean), axis=0)
 
 
 @lru_cache(maxsize=64)
@@ -75,7 +75,7 @@ def _turning_step(
     after[:, Y] += aside * vx + ahead * vy
     after[:, VX], after[:, VY] = cos * vx - sin * vy, sin * vx + cos * vy
     after[:, YAW] += angle
-    jacobian = np.tile(_straight(dt_s), (len(mean), 1, 1))
+    jacobian = _straight(dt_s)[None].repeat(len(mean), axis=0)
     jacobian[:, X, VX] = jacobian[:, Y, VY] = ahead
     jacobian[:, Y, VX], jacobian[:, X, VY] = aside, -aside
     jacobian[:, VX, VX] = jacobian[:, VY, VY] = cos
@@ -100,7 +100,7 @@ def _turning_columns(
 
 def process_noise(dt_s: float, noise: Noise) -> Float[np.ndarray, "n 6 6"]:
     """Covariance that a step adds: integrated white noise, so that two half steps add what one whole step does."""
-    densities = np.stack([noise.accel, noise.turn, noise.yaw], axis=1)
+    densities = np.array(noise).T
     return np.asarray(densities @ _noise_shapes(dt_s)).reshape(-1, SIZE, SIZE)
 
 

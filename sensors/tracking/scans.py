@@ -6,8 +6,9 @@ poses is tracked in the ego frame, where all that stands still moves as the ego 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +55,14 @@ class EgoPath:
         shifted = tuple(SE3(pose.rotation, pose.translation_m - origin_m) for pose in poses.values())
         return cls(stamps, shifted, True, origin_m)
 
+    def at_capture(self, capture: Mapping[str, Any]) -> SE3:
+        """`track_SE3_ego` at a row of `sensor_data`: the capture's own pose where it has one."""
+        if not self.has_poses or capture["global_SE3_ego"] is None:
+            return self.at(capture["timestamp_ns"])
+        where = f"log {capture['log_id']}, frame {capture['frame']}, {capture['sensor']}: the ego's pose at capture"
+        pose = read_pose(capture["global_SE3_ego"], where)
+        return SE3(pose.rotation, pose.translation_m - self.origin_m)
+
     def at(self, timestamp_ns: int) -> SE3:
         """`track_SE3_ego` at a time, interpolated; the first or last pose outside the log's times."""
         place = int(np.searchsorted(self.timestamps_ns, timestamp_ns))
@@ -80,7 +89,7 @@ class Boxes(NamedTuple):
         velocity_mps: over ground; NaN where the detector gives none.
         variance_m2: of each coordinate of the centre on the ground plane.
         category: place in `CATEGORY_NAMES`.
-        score: the detector's.
+        log_odds: how sure the detector is.
     """
 
     row: Int[np.ndarray, "n"]
@@ -90,11 +99,11 @@ class Boxes(NamedTuple):
     velocity_mps: Float[np.ndarray, "n 2"]
     variance_m2: Float[np.ndarray, "n"]
     category: Int[np.ndarray, "n"]
-    score: Float[np.ndarray, "n"]
+    log_odds: Float[np.ndarray, "n"]
 
     def take(self, index: slice | Int[np.ndarray, "m"]) -> Boxes:
         """Some of them."""
-        return Boxes(*(column[index] for column in self))
+        return Boxes(*[column[index] for column in self])
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +133,7 @@ class Scan:
 
 CATEGORY_NAMES = tuple(CATEGORIES)
 FAR_M, LONG_M = 1e5, 100.0
-SURE = 1e3
+SURE, LEAST = 1e3, 1e-3
 KIND_ORDER = {BOX_3D: 0, BOX_2D: 1, RADAR: 2, "": 3}
 """At one time boxes come first, as only they start tracks."""
 
@@ -228,8 +237,17 @@ def _boxes(
         velocity_mps=np.einsum("nij,nj->ni", rotation[:, :2, :2], velocity_mps),
         variance_m2=spread_m**2,
         category=_places(rows),
-        score=np.nan_to_num(_matrix(rows, ("score",), "")[:, 0], nan=0.0, posinf=SURE, neginf=-SURE),
+        log_odds=_log_odds(_matrix(rows, ("score",), "")[:, 0]),
     )
+
+
+def _log_odds(score: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """Scores that all lie between 0 and 1 as log-odds; others are taken to be such already. No score is even odds."""
+    known = score[np.isfinite(score)]
+    if len(known) and (known.min() < 0.0 or known.max() > 1.0):
+        return np.nan_to_num(score, nan=0.0, posinf=SURE, neginf=-SURE)
+    odds = np.clip(np.nan_to_num(score, nan=0.5), LEAST, 1.0 - LEAST)
+    return np.asarray(np.log(odds / (1.0 - odds)))
 
 
 def _places(rows: pa.Table) -> Int[np.ndarray, "n"]:
@@ -258,7 +276,7 @@ def _sensor_scans(rows: pa.Table, kind: str, path: EgoPath, sensor_data: pa.Tabl
             )
         capture = calibration[sensor, frame]
         where = f"log {capture['log_id']}, frame {frame}, {sensor}: its mounting"
-        track_SE3_sensor = path.at(time) @ read_pose(capture["ego_SE3_sensor"], where)
+        track_SE3_sensor = path.at_capture(capture) @ read_pose(capture["ego_SE3_sensor"], where)
         if kind == BOX_2D:
             camera = PinholeCamera.from_row(capture)
             scan = Scan(

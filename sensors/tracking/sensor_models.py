@@ -1,7 +1,9 @@
 """What a camera box or a radar return would read if it came from a track, with the Jacobian, for all tracks of a scan.
 
-A camera box says where the object is across the image and, by its height, how far away: bearing = atan2(x, z) in the camera
-frame and log(height in pixels) = log(f·h / z). A box that touches the image border is cut off and is not used.
+A camera box says where the object is across the image and, by its size, how far away. It is compared with the image of the
+track's 3D box: bearing of the middle, and logarithms of width and height, so that the box of a half hidden object, which is
+narrower, does not fit. Jacobians are those of the centre, atan2(x, z) and -log(z) in the camera frame. A box at the image
+border is cut off and not used.
 
 A radar return comes from the near side of the object: range = distance of the centre less the object's reach towards the radar,
 azimuth, and range rate = velocity along the line of sight.
@@ -14,12 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from drive_vqa.boxes import box_corners
 from drive_vqa.geometry import SE3, wrap_rad
 from sensors.camera import PinholeCamera
 from sensors.tracking.motion import SIZE, VX, VY, YAW, X, Y
 
-BEARING_RAD, LOG_HEIGHT = 0.006, 0.08
-"""Errors of a camera box beyond those of the object's own shape."""
+BEARING_RAD, LOG_WIDTH, LOG_HEIGHT, SHAPE = 0.004, 0.12, 0.12, 0.03
+"""Errors of a camera box: of its middle, width and height (objects differ from their tracks' size), and the share of an object's
+length by which the middle is off since objects are no boxes."""
 RANGE_M, AZIMUTH_RAD, RANGE_RATE_MPS = 0.4, 0.02, 0.25
 BORDER_PX = 3.0
 MIN_DEPTH_M = 1.0
@@ -48,36 +52,46 @@ def predict_camera(
     camera: PinholeCamera,
     track_SE3_cam: SE3,
 ) -> Prediction:
-    """Bearing (right positive, from the optical axis) and log height in pixels of each track's box."""
+    """Bearing (right positive, from the optical axis), log width and log height in pixels of each track's box."""
     cam_SE3_track = track_SE3_cam.inverse()
-    place_m = cam_SE3_track @ np.column_stack([mean[:, :2], z_m])
-    usable = place_m[:, 2] > MIN_DEPTH_M
-    right_m, depth_m = place_m[:, 0], np.maximum(place_m[:, 2], MIN_DEPTH_M)
-    flat2 = right_m**2 + depth_m**2
-    turn = cam_SE3_track.rotation
-    jacobian = np.zeros((len(mean), 2, SIZE))
+    centre_m = np.column_stack([mean[:, :2], z_m])
+    corners_m = cam_SE3_track @ box_corners(centre_m, size_m, mean[:, YAW])
+    usable = (corners_m[..., 2] > MIN_DEPTH_M).all(axis=1)
+    corners_m[..., 2] = np.maximum(corners_m[..., 2], MIN_DEPTH_M)
+    uv_px = camera.project(corners_m)[0]
+    reading = _reading(np.concatenate([uv_px.min(axis=1), uv_px.max(axis=1)], axis=1), camera)
+    place_m = cam_SE3_track @ centre_m
+    variance = np.tile([BEARING_RAD**2, LOG_WIDTH**2, LOG_HEIGHT**2], (len(mean), 1))
+    variance[:, 0] += (SHAPE * size_m[:, 0] / np.maximum(np.linalg.norm(place_m, axis=1), MIN_DEPTH_M)) ** 2
+    return Prediction(reading, _camera_jacobian(place_m, cam_SE3_track.rotation), variance, usable)
+
+
+def _camera_jacobian(
+    cam_xyz_m: Float[np.ndarray, "n 3"], cam_R_track: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "n 3 6"]:
+    right_m, depth_m = cam_xyz_m[:, 0], np.maximum(cam_xyz_m[:, 2], MIN_DEPTH_M)
+    jacobian = np.zeros((len(cam_xyz_m), 3, SIZE))
     for state in (X, Y):
-        jacobian[:, 0, state] = (depth_m * turn[0, state] - right_m * turn[2, state]) / flat2
-        jacobian[:, 1, state] = -turn[2, state] / depth_m
-    reading = np.stack([np.arctan2(right_m, depth_m), np.log(camera.intrinsics[1, 1] * size_m[:, 2] / depth_m)], axis=1)
-    # The middle of the image box is not the image of the box's centre, and less so for long objects nearby.
-    shape_rad = 0.1 * size_m[:, 0] / np.sqrt(flat2)
-    near = 0.25 * size_m[:, 0] / depth_m  # the near end of a long object looks taller than its middle
-    variance = np.stack([BEARING_RAD**2 + shape_rad**2, LOG_HEIGHT**2 + near**2], axis=1)
-    return Prediction(reading, jacobian, variance, usable)
+        across = depth_m * cam_R_track[0, state] - right_m * cam_R_track[2, state]
+        jacobian[:, 0, state] = across / (right_m**2 + depth_m**2)
+        jacobian[:, 1, state] = jacobian[:, 2, state] = -cam_R_track[2, state] / depth_m
+    return jacobian
+
+
+def _reading(boxes_px: Float[np.ndarray, "m 4"], camera: PinholeCamera) -> Float[np.ndarray, "m 3"]:
+    """Bearing of the middle, log width and log height of image boxes."""
+    u0, v0, u1, v1 = boxes_px.T
+    bearing = np.arctan2(0.5 * (u0 + u1) - camera.intrinsics[0, 2], camera.intrinsics[0, 0])
+    return np.stack([bearing, np.log(np.maximum(u1 - u0, 1.0)), np.log(np.maximum(v1 - v0, 1.0))], axis=1)
 
 
 def read_camera(
     boxes_px: Float[np.ndarray, "m 4"], camera: PinholeCamera
-) -> tuple[Float[np.ndarray, "m 2"], Bool[np.ndarray, "m"], Bool[np.ndarray, "m"]]:
-    """Bearing and log height of image boxes, whether the bearing and whether the height can be trusted."""
+) -> tuple[Float[np.ndarray, "m 3"], Bool[np.ndarray, "m"]]:
+    """Readings of image boxes, and which of them lie wholly in the image."""
     u0, v0, u1, v1 = boxes_px.T
-    focal_px, centre_px = camera.intrinsics[0, 0], camera.intrinsics[0, 2]
-    height_px = np.maximum(v1 - v0, 1.0)
-    reading = np.stack([np.arctan2(0.5 * (u0 + u1) - centre_px, focal_px), np.log(height_px)], axis=1)
-    whole_across = (u0 > BORDER_PX) & (u1 < camera.width - BORDER_PX)
-    whole_upright = (v0 > BORDER_PX) & (v1 < camera.height - BORDER_PX)
-    return reading, whole_across, whole_upright & whole_across
+    across = (u0 > BORDER_PX) & (u1 < camera.width - BORDER_PX)
+    return _reading(boxes_px, camera), across & (v0 > BORDER_PX) & (v1 < camera.height - BORDER_PX)
 
 
 def predict_radar(mean: Float[np.ndarray, "n 6"], size_m: Float[np.ndarray, "n 3"], track_SE3_radar: SE3) -> Prediction:

@@ -20,7 +20,8 @@ class Group:
         speed_mps: standard deviation of the speed of a new track.
         yaw_density: of the random walk of the yaw, rad²/s.
         coast_s: how long a track lives without a measurement.
-        reach_m: no measurement further than this from the prediction is taken.
+        near_m: no measurement further from the prediction is taken than this, and
+        top_mps: this for each second between two scans.
     """
 
     accel_density: float
@@ -29,14 +30,15 @@ class Group:
     speed_mps: float
     yaw_density: float
     coast_s: float
-    reach_m: float
+    near_m: float
+    top_mps: float
 
 
 GROUPS = {
-    "vehicle": Group(2.0, 0.05, 0.2, 8.0, 0.003, 1.2, 5.0),
-    "cycle": Group(1.5, 0.1, 0.3, 4.0, 0.01, 1.2, 3.0),
-    "person": Group(0.5, 0.0, None, 1.2, 0.3, 1.2, 1.8),
-    "thing": Group(0.01, 0.0, None, 0.1, 0.01, 2.0, 1.0),
+    "vehicle": Group(2.0, 0.05, 0.2, 8.0, 0.003, 1.2, 3.5, 15.0),
+    "cycle": Group(1.5, 0.1, 0.3, 4.0, 0.01, 1.2, 2.2, 8.0),
+    "person": Group(0.5, 0.0, None, 1.2, 0.3, 1.2, 1.5, 3.0),
+    "thing": Group(0.01, 0.0, None, 0.1, 0.01, 2.0, 1.0, 0.0),
 }
 """By name; see `group_of`."""
 
@@ -79,6 +81,7 @@ class TrackerSettings:
 
     Attributes:
         gate: greatest squared Mahalanobis distance of a measurement from its prediction (13.8: one true one in 1,000 is lost).
+        birth_log_odds: a 3D box less sure than this can only continue a track, not start one (-1.4: a probability of 0.2).
         min_hits: a track with fewer 3D boxes is not kept.
         smooth: run the smoother; without, rows are what was known at their time.
         box: errors of the detector.
@@ -86,6 +89,7 @@ class TrackerSettings:
     """
 
     gate: float = 16.0
+    birth_log_odds: float = -1.4
     min_hits: int = 3
     smooth: bool = True
     box: BoxNoise = field(default_factory=BoxNoise)

@@ -19,19 +19,22 @@ def smooth(steps: Steps) -> Steps:
     following = next_step(steps)
     has_next = np.flatnonzero(following >= 0)
     after = following[has_next]
-    forward = steps.jacobian[after] @ steps.cov[has_next]
-    gain = np.linalg.solve(steps.predicted_cov[after], forward).transpose(0, 2, 1)
+    # What the recursion does not change is gathered once for all, in the order of `has_next`.
+    predicted, predicted_cov = steps.predicted[after], steps.predicted_cov[after]
+    filtered, filtered_cov = steps.mean[has_next], steps.cov[has_next]
+    flat, flat_var = steps.shape[has_next], steps.shape_var[has_next]
+    gain = np.linalg.solve(predicted_cov, steps.jacobian[after] @ filtered_cov).transpose(0, 2, 1)
     # Filters of height and sizes step without change: their gain is P_f / (P_f + added).
-    shape_gain = steps.shape_var[has_next] / (steps.shape_var[has_next] + steps.shape_added[after])
+    predicted_var = flat_var + steps.shape_added[after]
+    flat_gain = flat_var / predicted_var
     mean, cov, shape, shape_var = (column.copy() for column in (steps.mean, steps.cov, steps.shape, steps.shape_var))
     for part in _scans_backwards(steps.scan[has_next]):
-        now, then, step_gain, scalar_gain = has_next[part], after[part], gain[part], shape_gain[part]
-        mean[now] += (step_gain @ (mean[then] - steps.predicted[then])[:, :, None])[:, :, 0]
-        change = step_gain @ (cov[then] - steps.predicted_cov[then]) @ step_gain.transpose(0, 2, 1)
-        cov[now] += 0.5 * (change + change.transpose(0, 2, 1))
-        shape[now] += scalar_gain * (shape[then] - steps.shape[now])
-        predicted_var = steps.shape_var[now] + steps.shape_added[then]
-        shape_var[now] += scalar_gain**2 * (shape_var[then] - predicted_var)
+        now, then, step_gain = has_next[part], after[part], gain[part]
+        mean[now] = filtered[part] + (step_gain @ (mean[then] - predicted[part])[:, :, None])[:, :, 0]
+        change = step_gain @ (cov[then] - predicted_cov[part]) @ step_gain.transpose(0, 2, 1)
+        cov[now] = filtered_cov[part] + 0.5 * (change + change.transpose(0, 2, 1))
+        shape[now] = flat[part] + flat_gain[part] * (shape[then] - flat[part])
+        shape_var[now] = flat_var[part] + flat_gain[part] ** 2 * (shape_var[then] - predicted_var[part])
     return steps._replace(mean=mean, cov=cov, shape=shape, shape_var=shape_var)
 
 
