@@ -158,12 +158,14 @@ def _images(store: Store, log_id: str, cameras: Sequence[str]) -> dict[int, Imag
     """Pictures of the front camera by frame; at least one."""
     columns = ["frame", "sensor", "modality", "path", "width", "height"]
     table = store.read("sensor_data", log_id, columns)
-    table = table.filter(pc.equal(table["modality"], "camera"))
+    table = table.filter(pc.and_(pc.equal(table["modality"], "camera"), pc.is_valid(table["path"])))
     present = sorted(set(table["sensor"].to_pylist()))
     camera = next((name for name in cameras if name in present), None)
     if camera is None:
-        has = ", ".join(present) or "none"
-        raise ConfigError(f"log {log_id} has no camera named {' or '.join(cameras)} (it has {has}): set `cameras`")
+        if not present:
+            raise ConfigError(f"log {log_id} has no images to ask about: render some with `drive-vqa synth --replay`")
+        named = f"no images of a camera named {' or '.join(cameras)} (it has {', '.join(present)})"
+        raise ConfigError(f"log {log_id} has {named}: set cameras=[{present[0]}]")
     table = table.filter(pc.equal(table["sensor"], camera))
     return {frame: Image(name, path, width, height) for frame, name, _, path, width, height in _rows(table)}
 

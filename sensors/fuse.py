@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from drive_vqa.config import strict_config, to_dict
 from drive_vqa.errors import ConfigError, LogFormatError
@@ -20,7 +22,8 @@ from sensors.lidar_occlusion import LidarReturns
 from sensors.tracking.fused_tracks import tracks_from_detections
 from sensors.tracking.settings import TrackerSettings
 
-SOURCES = ("annotations", "detections", "sensors")
+logger = logging.getLogger(__name__)
+
 INPUTS = ("logs", "frames", "sensor_data")
 
 
@@ -45,6 +48,8 @@ class FuseConfig:
 
 
 STANDARD = FuseConfig()
+SAME_FRAME_NS = 500_000_000
+"""A measurement is not further than this from its frame."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,19 @@ def fuse(
     summary = map_logs(fuse_log, jobs, step="fuse", workers=workers)
     write_errors(store.root / "errors-fuse.jsonl", summary)
     store.write_manifest("fuse", to_dict(config))
+    if config.source != "annotations":
+        _warn_of_nothing(store, summary)
     return summary
+
+
+def _warn_of_nothing(store: Store, summary: Summary) -> None:
+    empty = [
+        log_id
+        for log_id in (*summary.done, *summary.skipped)
+        if not store.read("detections", log_id, ["frame"]).num_rows
+    ]
+    if empty:
+        logger.warning("nothing was detected in %d logs (%s): they have no tracks", len(empty), ", ".join(empty[:5]))
 
 
 def fuse_log(job: FuseJob) -> bool:
@@ -142,16 +159,39 @@ def _detect(job: FuseJob) -> bool:
     elif job.detections is not None:
         key = fingerprint("detections", {}, {**inputs, "detections": job.detections_digest})
     else:
+        _check_frames(store, log_id)
         return False
     if store.is_current("detections", log_id, key):
         return False
     if job.config.source == "sensors":
+        _check_files(store, log_id, job.config.detection)
         data = detect_log(store, log_id, job.config.detection)
     else:
         assert job.detections is not None
         data = read_detections(job.detections, log_id, store.read("frames", log_id), store.read("sensor_data", log_id))
     store.write("detections", log_id, data, key)
     return True
+
+
+def _check_files(store: Store, log_id: str, config: DetectionConfig) -> None:
+    """A log without sensor files has no tracks to give, and must not lose those that it has."""
+    captures = store.read("sensor_data", log_id, ["modality", "path"])
+    if not config.camera_boxes and not pc.any(pc.is_valid(captures["path"])).as_py():
+        raise LogFormatError(f"log {log_id} has no lidar, radar or camera files: use --from annotations or detections")
+
+
+def _check_frames(store: Store, log_id: str) -> None:
+    """Detections that were made before the log was ingested again may be of other frames."""
+    frames = store.read("frames", log_id, ["frame", "timestamp_ns"])
+    place = pc.index_in(store.read("detections", log_id, ["frame"])["frame"], frames["frame"].combine_chunks())
+    if place.null_count == 0:
+        measured = store.read("detections", log_id, ["timestamp_ns"])["timestamp_ns"]
+        apart_ns = pc.abs(pc.subtract(measured, frames["timestamp_ns"].take(place)))
+        if not len(measured) or pc.max(apart_ns).as_py() <= SAME_FRAME_NS:
+            return
+    raise LogFormatError(
+        f"log {log_id}: its detections are of other frames than it has now: give --detections PATH again, or use --from sensors"
+    )
 
 
 def _lidar(job: FuseJob) -> LidarReturns | None:
@@ -174,7 +214,9 @@ def _digest(path: Path) -> str:
     """SHA-256 over the names and contents of a file or of all files in a folder."""
     if not path.exists():
         raise LogFormatError(f"{path} does not exist: give the file or folder of the detector")
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    files = sorted(file for file in path.rglob("*.txt") if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir() and not path.is_file():
+        raise LogFormatError(f"{path} is neither a file nor a folder: give the file or folder of the detector")
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)} ".encode())

@@ -66,7 +66,10 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     fuse.add_argument("store", type=Path, metavar="STORE")
     fuse.add_argument("--from", dest="source", choices=("annotations", "detections", "sensors"), default="annotations")
     fuse.add_argument(
-        "--detections", type=Path, metavar="PATH", help="boxes of a 3D detector: nuScenes JSON, KITTI folder ..."
+        "--detections",
+        type=Path,
+        metavar="PATH",
+        help="boxes of a 3D detector: nuScenes or ego-frame JSON, or KITTI-style folder",
     )
     fuse.add_argument(
         "--evaluate", action="store_true", help="judge the tracks by the labels: STORE/quality/quality.html"

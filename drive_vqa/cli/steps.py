@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from drive_vqa.errors import ConfigError, DriveVqaError
+from drive_vqa.errors import ConfigError, DriveVqaError, StoreError
 from drive_vqa.executor import Summary
 from drive_vqa.store import Store
 
@@ -73,19 +73,22 @@ def _fuse(arguments: argparse.Namespace) -> int:
 
     store = Store.open(arguments.store)
     config = load_config(FuseConfig, arguments.config, [*arguments.overrides, f"source={arguments.source}"])
+    if not arguments.max_range > 0:
+        raise ConfigError(f"--max-range must be above 0, is {arguments.max_range}")
     summary = fuse(store, config, detections=arguments.detections, workers=arguments.workers)
     status = _report("fuse", summary, arguments.store)
     if arguments.evaluate:
-        _judge(store, arguments)
+        _judge(store, arguments, [*summary.done, *summary.skipped])
     return status
 
 
-def _judge(store: Store, arguments: argparse.Namespace) -> None:
+def _judge(store: Store, arguments: argparse.Namespace, log_ids: list[str]) -> None:
     from sensors.quality.write import write_quality
 
     page = write_quality(
         store,
         store.root / "quality",
+        log_ids=log_ids,
         max_range_m=arguments.max_range,
         devkit=arguments.devkit,
         settings={"source": arguments.source},
@@ -108,7 +111,10 @@ def _view(arguments: argparse.Namespace) -> int:
     from sensors.view.film import write_birds_eye
 
     store = Store.open(arguments.store)
-    log_id = arguments.log or store.log_ids("tracks")[0]
+    tracked = store.log_ids("tracks")
+    if not tracked:
+        raise StoreError(f"{store.root} has no tracks yet: run `drive-vqa fuse {store.root}`")
+    log_id = arguments.log or tracked[0]
     out = arguments.out or Path(f"{log_id}.gif")
     if out.suffix.lower() == ".rrd":
         from sensors.view.recording import write_recording

@@ -54,7 +54,7 @@ def export_nuscenes_tracking(store: Store, out: Path) -> Path:
     ready = [log_id for log_id in log_ids if store.path("tracks", log_id).exists()]
     if not ready:
         raise StoreError(
-            f"{store.root} has no nuScenes log with tracks: run `drive-vqa fuse STORE` on such a store first"
+            f"{store.root} has no tracks with sample tokens: ingest logs with --format nuscenes and fuse them"
         )
     if len(ready) < len(log_ids):
         logger.warning("not exported, without tracks: %s", ", ".join(sorted(set(log_ids) - set(ready))))

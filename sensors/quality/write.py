@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ def write_quality(
     store: Store,
     out: Path,
     *,
+    log_ids: Sequence[str] | None = None,
     max_range_m: float = float("inf"),
     devkit: bool = False,
     settings: Mapping[str, str] | None = None,
@@ -50,6 +51,7 @@ def write_quality(
     Args:
         store: with `frames`, `annotations` and fused `tracks`.
         out: folder for the files.
+        log_ids: only these logs; default: all.
         max_range_m: leave out what is further from the ego.
         devkit: run nuscenes-devkit's evaluation too (minutes; needs motmetrics).
         settings: where the tracks come from, for the page and as parameters of the run: names of letters, digits and _-./ only.
@@ -62,7 +64,8 @@ def write_quality(
         StoreError: no log has both annotations and fused tracks, or a table is not usable.
         DependencyError: `devkit` without motmetrics.
     """
-    report = quality_report(store, max_range_m=max_range_m, devkit=devkit, settings=settings or {})
+    chosen = store.log_ids("tracks") if log_ids is None else sorted(log_ids)
+    report = quality_report(store, chosen, max_range_m=max_range_m, devkit=devkit, settings=settings or {})
     report = replace(report, kitti=kitti_scores(store, out / "kitti"))
     out.mkdir(parents=True, exist_ok=True)
     numbers = metrics(report)
@@ -77,14 +80,16 @@ def write_quality(
     return out / PAGE
 
 
-def quality_report(store: Store, *, max_range_m: float, devkit: bool, settings: Mapping[str, str]) -> QualityReport:
+def quality_report(
+    store: Store, chosen: Sequence[str], *, max_range_m: float, devkit: bool, settings: Mapping[str, str]
+) -> QualityReport:
     """Judge the fused tracks of a store; arguments and errors as for `write_quality`."""
-    labelled = [log_id for log_id in store.log_ids("tracks") if store.path("annotations", log_id).exists()]
-    fused = _fused(store, labelled)
-    log_ids = sorted(set(fused["log_id"].to_pylist()))
-    if len(log_ids) < len(labelled):
-        logger.info("judged: %d of %d labelled logs, the others have no fused track", len(log_ids), len(labelled))
-    truth = _truth(store, log_ids)
+    log_ids = [log_id for log_id in chosen if _is_judged(store, log_id)]
+    if len(log_ids) < len(chosen):
+        logger.info(
+            "judged: %d of %d logs, the others have no labels or nothing was detected", len(log_ids), len(chosen)
+        )
+    fused, truth = _fused(store, log_ids), _truth(store, log_ids)
     if not truth.num_rows or not fused.num_rows:
         raise StoreError(
             f"{store.root} has no log with both annotations and fused tracks: run drive-vqa fuse --from detections or sensors"
@@ -97,6 +102,12 @@ def quality_report(store: Store, *, max_range_m: float, devkit: bool, settings: 
         poses=_poses(store, log_ids),
         settings={**settings, "max_range_m": "all" if math.isinf(max_range_m) else f"{max_range_m:g}"},
     )
+
+
+def _is_judged(store: Store, log_id: str) -> bool:
+    """Whether a log has labels and detections: one that a detector's file does not have is no fault of the tracks."""
+    tables = ("annotations", "detections")
+    return all(store.path(table, log_id).exists() and store.read(table, log_id, ["frame"]).num_rows for table in tables)
 
 
 def metrics(report: QualityReport) -> dict[str, dict[str, Any]]:

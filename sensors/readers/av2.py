@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from drive_vqa.errors import LogFormatError
+from drive_vqa.store import file_sha256
 from sensors.driving_log import DrivingLog, LogHandle, ego_motion, pose_rows, yaws_from_quaternions
 from sensors.pose_path import Poses, poses_at
 from sensors.readers.av2_map import map_rows
@@ -193,8 +194,7 @@ def _digest(log: Path) -> str:
     total = hashlib.sha256()
     small = [log / POSES, *(log / name for name in ANNOTATIONS), *_maps(log), *(log / "calibration").glob("*.feather")]
     for path in sorted(path for path in small if path.is_file()):
-        content = path.read_bytes()
-        total.update(f"{path.relative_to(log).as_posix()} {len(content)} ".encode() + content)
+        total.update(f"{path.relative_to(log).as_posix()} {file_sha256(path)} ".encode())
     for path in sorted(path for path in (log / "sensors").rglob("*.*") if path.is_file()):
         total.update(f"{path.relative_to(log).as_posix()} {path.stat().st_size} ".encode(errors="replace"))
     return total.hexdigest()

@@ -35,6 +35,7 @@ from scipy.spatial.transform import Rotation
 
 from drive_vqa.errors import LogFormatError
 from drive_vqa.schema import pose_to_struct
+from drive_vqa.store import file_sha256
 from sensors.driving_log import DrivingLog, LogHandle, pose_rows
 from sensors.readers.kitti_boxes import centres_to_ego, rotations_to_ego
 from sensors.readers.kitti_calibration import Calibration, read_calibration
@@ -42,6 +43,7 @@ from sensors.readers.kitti_text import (
     AGAIN,
     LIMIT_M,
     MAX_FRAMES,
+    MAX_TEXT_BYTES,
     Labels,
     mercator_m,
     read_labels,
@@ -153,8 +155,10 @@ def _digest(root: Path, sequence: str) -> str:
     texts = [files.text(folder) for folder in ("calib", "label_02", "oxts")]
     texts += [*_timestamp_files(files), *_detection_files(files)]
     for path in texts:
-        content = path.read_bytes() if path.is_file() else b""
-        total.update(f"{_name(path, root)} {len(content)} ".encode() + content)
+        digest = (
+            file_sha256(path) if path.is_file() and path.stat().st_size <= MAX_TEXT_BYTES else "absent or too large"
+        )
+        total.update(f"{_name(path, root)} {digest} ".encode())
     for path in [*(path for images in files.images.values() for path in images.values()), *files.sweeps.values()]:
         with path.open("rb") as file:
             size = path.stat().st_size

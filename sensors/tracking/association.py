@@ -11,7 +11,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-DENSE = 250_000
+from drive_vqa.errors import LogFormatError
+
+DENSE, MAX_PAIRS = 250_000, 2_000_000
 """Up to so many pairs of tracks and measurements all are looked at; of more, only those near each other."""
 
 
@@ -31,7 +33,12 @@ def near_pairs(rows_m: Float[np.ndarray, "n 2"], columns_m: Float[np.ndarray, "m
     if len(rows_m) * len(columns_m) <= DENSE:
         offset_m = columns_m.T[:, None] - rows_m.T[:, :, None]
         return Pairs(*(np.hypot(*offset_m) <= reach_m).nonzero())
-    found = cKDTree(rows_m).sparse_distance_matrix(cKDTree(columns_m), reach_m, output_type="ndarray")
+    rows, columns = cKDTree(rows_m), cKDTree(columns_m)
+    if rows.count_neighbors(columns, reach_m) > MAX_PAIRS:
+        raise LogFormatError(
+            f"{len(columns_m)} boxes of a scan lie too close together to be told apart: leave one box an object"
+        )
+    found = rows.sparse_distance_matrix(columns, reach_m, output_type="ndarray")
     order = np.lexsort((found["j"], found["i"]))
     return Pairs(found["i"][order].astype(np.int64), found["j"][order].astype(np.int64))
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
+from scipy.special import expit
 
 from drive_vqa.geometry import wrap_rad
+from drive_vqa.schema import TABLES
 from sensors.annotated_tracks import track_table
 from sensors.camera import OrientedBoxes
 from sensors.lidar_occlusion import LidarReturns
@@ -23,6 +25,8 @@ from sensors.tracking.tracker import run_filter
 from sensors.views import camera_views, ego_poses, has_cameras, view_columns
 
 STATE_OF_COVARIANCE = (0, 1, VX, VY)
+FIRST = ("timestamp_ns", "kind", "sensor")
+ORDER = (*FIRST, *(name for name in TABLES["detections"].names if name not in FIRST))
 
 
 def tracks_from_detections(
@@ -45,6 +49,7 @@ def tracks_from_detections(
         LogFormatError: a detection is unusable.
         CalibrationError: a pose or a calibration is.
     """
+    detections = detections.sort_by([(name, "ascending") for name in ORDER])  # so that the order given does not matter
     path = EgoPath.of(frames)
     scans = read_scans(detections, frames, sensor_data, settings.box)
     steps = run_filter(scans, settings, over_ground=path.has_poses).steps()
@@ -95,7 +100,7 @@ def _table(
     speed_mps = np.hypot(ego_velocity_mps[:, 0], ego_velocity_mps[:, 1])
     frame = frames["frame"].to_numpy()[place]
     names = np.array(CATEGORY_NAMES, dtype=object)[kept.category[chosen]]
-    track_id = np.array([f"fused-{number:05d}" for number in numbers[chosen]], dtype=object)
+    track_id = np.array([f"{number:05d}" for number in numbers[chosen]], dtype=object)
     views = camera_views(frame, boxes, ego_poses(frames), sensor_data, lidar)
     columns: dict[str, Any] = {
         "log_id": np.full(count, frames["log_id"][0].as_py(), dtype=object),
@@ -112,9 +117,9 @@ def _table(
         "yaw_rate_radps": steps.mean[:, TURN] if path.has_poses else np.full(count, np.nan),
         "accel_mps2": _acceleration(numbers[chosen], path.timestamps_ns[place], speed_mps),
         "covariance": covariance,
-        "lidar_points": _lidar_points(steps, detections),
+        "lidar_points": _lidar_points(kept.steps, stamps, detections).take(pa.array(chosen)),
         "source": np.full(count, "fused", dtype=object),
-        "score": 1.0 / (1.0 + np.exp(-kept.log_odds[chosen])),
+        "score": expit(kept.log_odds[chosen]),
         "observed": _observed(kept.steps, stamps, path.timestamps_ns)[chosen],
         **view_columns(views, count, has_cameras=has_cameras(sensor_data)),
     }
@@ -127,9 +132,15 @@ def _at_frames(
     """Steps at the time of a frame, the last one of each track there, and the place of the frame."""
     time_ns = stamps_ns[steps.scan]
     place = np.minimum(np.searchsorted(frames_ns, time_ns), len(frames_ns) - 1)
-    last = np.r_[(steps.track[1:] != steps.track[:-1]) | (time_ns[1:] != time_ns[:-1]), True][: len(place)]
+    last = np.r_[_changes(steps, stamps_ns), True][: len(place)]
     chosen = np.flatnonzero((frames_ns[place] == time_ns) & last)
     return chosen, place[chosen]
+
+
+def _changes(steps: Steps, stamps_ns: Int[np.ndarray, "s"]) -> Bool[np.ndarray, "m"]:
+    """Whether the track or the time changes between a step and the next."""
+    time_ns = stamps_ns[steps.scan]
+    return np.asarray((steps.track[1:] != steps.track[:-1]) | (time_ns[1:] != time_ns[:-1]))
 
 
 def _in_ego(
@@ -179,10 +190,11 @@ def _acceleration(
     return accel_mps2
 
 
-def _lidar_points(steps: Steps, detections: pa.Table) -> pa.Array:
-    """Of the box that was taken at that very time; null where none was."""
-    points = detections["lidar_points"].combine_chunks()
-    return points.take(pa.array(steps.detection, mask=steps.detection < 0))
+def _lidar_points(steps: Steps, stamps_ns: Int[np.ndarray, "s"], detections: pa.Table) -> pa.Array:
+    """Of the box that each step's track took at that very time, from whatever scan; null where none was."""
+    starts = np.r_[0, np.flatnonzero(_changes(steps, stamps_ns)) + 1]
+    taken = np.repeat(np.maximum.reduceat(steps.detection, starts), np.diff(np.r_[starts, len(steps.track)]))
+    return detections["lidar_points"].combine_chunks().take(pa.array(taken, mask=taken < 0))
 
 
 def _observed(steps: Steps, stamps_ns: Int[np.ndarray, "s"], frames_ns: Int[np.ndarray, "f"]) -> Bool[np.ndarray, "n"]:

@@ -132,14 +132,14 @@ class Scan:
 
 
 CATEGORY_NAMES = tuple(CATEGORIES)
-FAR_M, LONG_M = 1e5, 100.0
+FAR_M, LONG_M = 1e5, 200.0
 SURE, LEAST = 1e3, 1e-3
 KIND_ORDER = {BOX_3D: 0, BOX_2D: 1, RADAR: 2, "": 3}
 """At one time boxes come first, as only they start tracks."""
 
 
 def read_scans(detections: pa.Table, frames: pa.Table, sensor_data: pa.Table, noise: BoxNoise) -> list[Scan]:
-    """All measurements of a log and the times of its frames, in order.
+    """All measurements of a log and the times of its frames, in order; of one time and kind in the order of the table.
 
     Raises:
         LogFormatError: a kind or category is unknown, or a value that its kind needs is missing or not finite.
@@ -155,9 +155,7 @@ def read_scans(detections: pa.Table, frames: pa.Table, sensor_data: pa.Table, no
             scans += _sensor_scans(part, kind, path, sensor_data)
     measured = {scan.timestamp_ns for scan in scans}
     scans += [Scan(int(time), "") for time in path.timestamps_ns if int(time) not in measured]
-    return sorted(
-        scans, key=lambda scan: (scan.timestamp_ns, KIND_ORDER[scan.kind], scan.camera.name if scan.camera else "")
-    )
+    return sorted(scans, key=lambda scan: (scan.timestamp_ns, KIND_ORDER[scan.kind]))
 
 
 def _check(rows: pa.Table) -> None:
@@ -189,8 +187,7 @@ def _box_scans(rows: pa.Table, path: EgoPath, noise: BoxNoise) -> list[Scan]:
     if not len(chosen):
         return []
     stamps = rows["timestamp_ns"].to_numpy()[chosen]
-    place = [rows[name].to_numpy()[chosen] for name in ("score", "z_m", "y_m", "x_m")]
-    order = np.lexsort((*place, stamps))  # so that the order of the table does not matter
+    order = np.argsort(stamps, kind="stable")
     chosen, stamps = chosen[order], stamps[order]
     times, starts = np.unique(stamps, return_index=True)
     boxes = _boxes(rows.take(chosen), chosen, path, np.searchsorted(times, stamps), times, noise)
@@ -220,7 +217,7 @@ def _boxes(
     size_m = _matrix(rows, ("length_m", "width_m", "height_m"), BOX_3D)
     yaw_rad = _matrix(rows, ("yaw_rad",), BOX_3D)[:, 0]
     _check_range(rows, np.abs(ego_xyz_m), -1.0, FAR_M, "a centre further than 100 km away")
-    _check_range(rows, size_m, 0.0, LONG_M, "a size that is not between 0 and 100 m")
+    _check_range(rows, size_m, 0.0, LONG_M, "a size that is not between 0 and 200 m")
     velocity_mps = _matrix(rows, ("vx_mps", "vy_mps"), "")
     poses = [path.at(int(time)) for time in times] if path.has_poses else [SE3.identity()]
     place = place if path.has_poses else np.zeros_like(place)

@@ -24,7 +24,7 @@ from sensors.tracking.motion import SIZE, VX, VY, YAW, X, Y
 BEARING_RAD, LOG_WIDTH, LOG_HEIGHT, SHAPE = 0.004, 0.12, 0.12, 0.03
 """Errors of a camera box: of its middle, width and height (objects differ from their tracks' size), and the share of an object's
 length by which the middle is off since objects are no boxes."""
-RANGE_M, AZIMUTH_RAD, RANGE_RATE_MPS = 0.4, 0.02, 0.25
+RANGE_M, AZIMUTH_RAD, RANGE_RATE_MPS = 1.0, 0.04, 0.25
 BORDER_PX = 3.0
 MIN_DEPTH_M = 1.0
 
@@ -37,12 +37,14 @@ class Prediction(NamedTuple):
         jacobian: by the state.
         variance: of the sensor's error, which depends on the object's shape and place.
         usable: whether the track can be measured at all (in front of the camera, in reach).
+        angle: which number is an angle.
     """
 
     reading: Float[np.ndarray, "n k"]
     jacobian: Float[np.ndarray, "n k 6"]
     variance: Float[np.ndarray, "n k"]
     usable: Bool[np.ndarray, "n"]
+    angle: int
 
 
 def predict_camera(
@@ -63,7 +65,7 @@ def predict_camera(
     place_m = cam_SE3_track @ centre_m
     variance = np.tile([BEARING_RAD**2, LOG_WIDTH**2, LOG_HEIGHT**2], (len(mean), 1))
     variance[:, 0] += (SHAPE * size_m[:, 0] / np.maximum(np.linalg.norm(place_m, axis=1), MIN_DEPTH_M)) ** 2
-    return Prediction(reading, _camera_jacobian(place_m, cam_SE3_track.rotation), variance, usable)
+    return Prediction(reading, _camera_jacobian(place_m, cam_SE3_track.rotation), variance, usable, angle=0)
 
 
 def _camera_jacobian(
@@ -120,7 +122,7 @@ def predict_radar(mean: Float[np.ndarray, "n 6"], size_m: Float[np.ndarray, "n 3
         ],
         axis=1,
     )
-    return Prediction(reading, jacobian, variance, np.ones(len(mean), dtype=bool))
+    return Prediction(reading, jacobian, variance, np.ones(len(mean), dtype=bool), angle=1)
 
 
 def _reach(angle_rad: Float[np.ndarray, "n"], size_m: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n"]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from drive_vqa.geometry import wrap_rad
 from sensors.tracking.association import Pairs, assign, near_pairs
 from sensors.tracking.bank import COAST_NS, GROUP, HEIGHT_DENSITY, NEAR_M, TOP_MPS, Bank
 from sensors.tracking.history import History, Predicted, Taken
@@ -208,6 +209,7 @@ def _update_sensor(
 ) -> None:
     """Assign readings to tracks by their Mahalanobis distance and update, one number after the other."""
     innovation = reading[None] - prediction.reading[:, None]
+    innovation[..., prediction.angle] = wrap_rad(innovation[..., prediction.angle])
     spread = np.einsum("nki,nij,nlj->nkl", prediction.jacobian, bank.cov, prediction.jacobian)
     spread[:, range(spread.shape[1]), range(spread.shape[1])] += prediction.variance
     inverse = np.linalg.inv(spread)

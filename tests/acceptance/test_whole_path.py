@@ -49,6 +49,7 @@ def _digests(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+@pytest.mark.timeout(900)  # draws the world twice, which a busy machine does slowly
 def test_the_same_seed_and_another_number_of_workers_give_the_same_bytes(folder, tmp_path):
     _make_store(tmp_path, workers=1, run=_run_alone)
     assert _digests(tmp_path) == _digests(folder)

@@ -66,7 +66,7 @@ def test_a_broken_log_does_not_stop_the_others(tmp_path: Path) -> None:
     lines = (store.root / "errors-generate.jsonl").read_text().splitlines()
     messages = {error["log_id"]: error["message"] for error in map(json.loads, lines)}
     assert messages.keys() == {"no-camera", "no-tracks"}
-    assert "(it has rear): set `cameras`" in messages["no-camera"]
+    assert "(it has rear): set cameras=[rear]" in messages["no-camera"]
     assert "drive-vqa fuse" in messages["no-tracks"]
     assert store.log_ids("questions") == store.log_ids("groups") == ["good"]
 

@@ -248,7 +248,7 @@ def test_a_crowded_sample_keeps_its_surest_boxes(tmp_path: Path) -> None:
 def test_nuscenes_export_refuses_what_cannot_be_one(tmp_path: Path) -> None:
     store = kitti_store(tmp_path, [track(0, "a")])
     out = tmp_path / "out"
-    with pytest.raises(StoreError, match="no nuScenes log"):
+    with pytest.raises(StoreError, match="no tracks with sample tokens"):
         export_nuscenes_tracking(store, out)
     log = nuscenes_log()
     write_log(store, log, [track(0, "a", x_m=float("inf"))])

@@ -224,8 +224,8 @@ def test_ten_thousand_boxes_in_a_frame_are_answered_in_time() -> None:
     [
         ({"x_m": float("nan")}, "frame 0: a detection of kind box_3d has no finite x_m"),
         ({"yaw_rad": None}, "no finite yaw_rad"),
-        ({"length_m": 0.0}, "a size that is not between 0 and 100 m"),
-        ({"width_m": 1e9}, "a size that is not between 0 and 100 m"),
+        ({"length_m": 0.0}, "a size that is not between 0 and 200 m"),
+        ({"width_m": 1e9}, "a size that is not between 0 and 200 m"),
         ({"y_m": -1e300}, "a centre further than 100 km away"),
         ({"kind": "sonar"}, "unknown kind 'sonar'"),
         ({"category": "ufo"}, "unknown category 'ufo'"),
