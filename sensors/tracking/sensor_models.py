@@ -24,7 +24,7 @@ from sensors.tracking.motion import SIZE, VX, VY, YAW, X, Y
 BEARING_RAD, LOG_WIDTH, LOG_HEIGHT, SHAPE = 0.004, 0.12, 0.12, 0.03
 """Errors of a camera box: of its middle, width and height (objects differ from their tracks' size), and the share of an object's
 length by which the middle is off since objects are no boxes."""
-RANGE_M, AZIMUTH_RAD, RANGE_RATE_MPS = 1.0, 0.04, 0.25
+RANGE_M, AZIMUTH_RAD, RANGE_RATE_MPS = 0.7, 0.03, 0.25
 BORDER_PX = 3.0
 MIN_DEPTH_M = 1.0
 

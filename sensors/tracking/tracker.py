@@ -27,8 +27,8 @@ from sensors.tracking.update import (
     update_yaw,
 )
 
-CAMERA_GATE = 7.8
-"""Of a camera box, whose three numbers are exact: a neighbour's box lies soon beyond (the true one is lost once in 20)."""
+SENSOR_GATE = 7.8
+"""Of camera boxes and radar returns, whose three numbers are exact: a neighbour's lie soon beyond (a true one is lost once in 20)."""
 CLASS_PENALTY = 3.0
 """Cost of taking a measurement of another category of the same group, in units of squared Mahalanobis distance."""
 NONE = np.empty(0, dtype=np.int64)
@@ -129,9 +129,9 @@ def _take_in(
             _update_boxes(bank, rows, scan.boxes.take(columns), scan.timestamp_ns, taken, settings)
         return np.delete(free, columns)
     if scan.kind == BOX_2D:
-        _update_camera(bank, scan, taken, min(settings.gate, CAMERA_GATE))
+        _update_camera(bank, scan, taken, min(settings.gate, SENSOR_GATE))
     elif scan.kind == RADAR:
-        _update_radar(bank, scan, taken, settings.gate)
+        _update_radar(bank, scan, taken, min(settings.gate, SENSOR_GATE))
     return free
 
 
