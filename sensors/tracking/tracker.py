@@ -28,7 +28,7 @@ from sensors.tracking.update import (
 )
 
 SENSOR_GATE = 7.8
-"""Of camera boxes and radar returns, whose three numbers are exact: a neighbour's lie soon beyond (a true one is lost once in 20)."""
+"""Of camera boxes and radar returns, which are exact: a neighbour's lie soon beyond (a true one is lost once in 20)."""
 CLASS_PENALTY = 3.0
 """Cost of taking a measurement of another category of the same group, in units of squared Mahalanobis distance."""
 NONE = np.empty(0, dtype=np.int64)
