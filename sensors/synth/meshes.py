@@ -34,10 +34,6 @@ class Mesh:
         turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         return Mesh((self.vertices_m * scale) @ turn.T + np.asarray(xyz_m), self.triangles, self.material)
 
-    def mirrored_y(self) -> Mesh:
-        """Reflected left to right, still counter-clockwise."""
-        return Mesh(self.vertices_m * [1.0, -1.0, 1.0], self.triangles[:, ::-1], self.material)
-
 
 def merge(parts: Sequence[Mesh]) -> Mesh:
     """One mesh of all parts."""

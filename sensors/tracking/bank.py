@@ -43,7 +43,7 @@ class Bank(NamedTuple):
         shape: height of the centre, length, width and height of the box.
         shape_var: their variances.
         category: place in `CATEGORY_NAMES` that most of its detections said so far.
-        votes: score-weighted votes for each category.
+        votes: how many of its boxes said each category.
         last_hit_ns: time of the last measurement.
         hits: 3D boxes taken so far.
     """

@@ -35,10 +35,46 @@ class Group:
 
 
 GROUPS = {
-    "vehicle": Group(2.0, 0.05, 0.2, 8.0, 0.003, 1.2, 1.0, 40.0),
-    "cycle": Group(1.5, 0.1, 0.3, 4.0, 0.01, 1.2, 1.5, 15.0),
-    "person": Group(0.5, 0.0, None, 1.2, 0.3, 1.2, 1.0, 8.0),
-    "thing": Group(0.01, 0.0, None, 0.1, 0.01, 2.0, 1.0, 0.0),
+    "vehicle": Group(
+        accel_density=2.0,
+        turn_density=0.05,
+        slip_mps=0.2,
+        speed_mps=8.0,
+        yaw_density=0.003,
+        coast_s=1.2,
+        near_m=1.0,
+        top_mps=40.0,
+    ),
+    "cycle": Group(
+        accel_density=1.5,
+        turn_density=0.1,
+        slip_mps=0.3,
+        speed_mps=4.0,
+        yaw_density=0.01,
+        coast_s=1.2,
+        near_m=1.5,
+        top_mps=15.0,
+    ),
+    "person": Group(
+        accel_density=0.5,
+        turn_density=0.0,
+        slip_mps=None,
+        speed_mps=1.2,
+        yaw_density=0.3,
+        coast_s=1.2,
+        near_m=1.0,
+        top_mps=8.0,
+    ),
+    "thing": Group(
+        accel_density=0.01,
+        turn_density=0.0,
+        slip_mps=None,
+        speed_mps=0.1,
+        yaw_density=0.01,
+        coast_s=2.0,
+        near_m=1.0,
+        top_mps=0.0,
+    ),
 }
 """By name; see `group_of`."""
 
