@@ -1,4 +1,4 @@
-"""Map a function over logs: in this process or in several, with progress, retries and an error record a log.
+"""Map a function over logs: in this process, in several, or on a Ray cluster; with progress, retries and an error record a log.
 
 One broken log never stops the rest: what it raised is kept in the summary, which decides the exit status.
 """
@@ -10,20 +10,22 @@ import logging
 import multiprocessing
 import os
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from drive_vqa.errors import DriveVqaError
+from drive_vqa.errors import ConfigError, DriveVqaError
 from drive_vqa.progress import track
 from drive_vqa.store import replacing
 
 logger = logging.getLogger(__name__)
 
+EXECUTORS = ("local", "ray")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -71,6 +73,9 @@ def map_logs(
     step: str,
     workers: int | None = None,
     retries: int = 1,
+    executor: str = "local",
+    address: str | None = None,
+    shared: Path | None = None,
 ) -> Summary:
     """Call `function(handle)` for every log.
 
@@ -78,12 +83,27 @@ def map_logs(
         function: picklable; returns whether it did work (False: the result was there already); raises to report a failure.
         handles: one a log.
         step: shown beside the progress bar.
-        workers: processes; one runs in this process. Default: the number of cores.
-        retries: how often logs are tried again whose worker process died (killed, out of memory).
+        workers: processes; one runs in this process. Default: the number of cores. `ray`: logs at a time; default: twice the
+            cluster's cores, so that none waits for work.
+        retries: how often logs are tried again whose worker process died (killed, out of memory, its node lost).
+        executor: `local` processes, or `ray`: an existing cluster. There, paths in `function` and `handles` must be absolute.
+        address: `ray`: of the cluster, see `drive_vqa.ray_executor.in_cluster`.
+        shared: `ray`: folder that every node must see at the same place, since results are written there.
+
+    Raises:
+        ConfigError: there is no such executor or cluster.
+        DependencyError: `ray` is not installed here, or a node cannot run the function.
+        StoreError: a node does not see `shared`.
     """
-    workers = min(workers or available_cores(), max(len(handles), 1))
     outcomes: dict[str, bool | Failure] = {}
-    results = _here(function, handles) if workers == 1 else _in_processes(function, handles, workers, retries)
+    if executor == "ray":
+        from drive_vqa.ray_executor import in_cluster
+
+        results = in_cluster(function, handles, address=address, at_once=workers, retries=retries, shared=shared)
+    elif executor == "local":
+        results = _locally(function, handles, min(workers or available_cores(), max(len(handles), 1)), retries)
+    else:
+        raise ConfigError(f"there is no executor {executor!r}: choose one of {', '.join(EXECUTORS)}")
     for log_id, outcome in track(results, total=len(handles), description=step):
         outcomes[log_id] = outcome
         if isinstance(outcome, Failure):
@@ -114,47 +134,60 @@ def write_errors(path: Path, summary: Summary) -> None:
 Outcome = tuple[str, bool | Failure]
 
 
+def _locally(
+    function: Callable[[Any], bool], handles: Sequence[Handle], workers: int, retries: int
+) -> Iterator[Outcome]:
+    return _here(function, handles) if workers == 1 else _in_processes(function, handles, workers, retries)
+
+
 def _here(function: Callable[[Any], bool], handles: Sequence[Handle]) -> Iterator[Outcome]:
     for handle in handles:
-        yield handle.log_id, _guarded(function, handle)
+        yield handle.log_id, guarded(function, handle)
 
 
 def _in_processes(
     function: Callable[[Any], bool], handles: Sequence[Handle], workers: int, retries: int
 ) -> Iterator[Outcome]:
-    left = {handle.log_id: handle for handle in handles}
-    for attempt in range(retries + 1):
-        died: list[str] = []
-        for log_id, outcome in _one_pool(function, list(left.values()), workers):
-            if outcome is None:
-                died.append(log_id)
-            else:
-                yield log_id, outcome
-        left = {log_id: left[log_id] for log_id in died}
-        if not left:
-            return
-        workers = 1  # one at a time, so that only the log that kills its worker is blamed
-        logger.warning("a worker process died (attempt %d); %d logs are tried again one by one", attempt + 1, len(left))
-    for log_id, handle in left.items():
-        for _, outcome in _one_pool(function, [handle], 1):
-            message = f"the worker process of log {log_id} died (killed or out of memory): try fewer --workers"
-            yield log_id, Failure(log_id, "WorkerDied", message, "") if outcome is None else outcome
+    """A worker that dies takes the pool along. What ran then is tried again alone, so that only the log that kills is blamed."""
+    waiting = deque(handles)
+    while waiting:
+        suspects: list[Handle] = []
+        yield from _one_pool(function, waiting, workers, suspects)
+        if suspects:
+            logger.warning("a worker process died; %d logs are tried again one by one", len(suspects))
+        for handle in suspects:
+            yield handle.log_id, _alone(function, handle, retries)
+
+
+def _alone(function: Callable[[Any], bool], handle: Handle, retries: int) -> bool | Failure:
+    for _ in range(retries + 1):
+        died: list[Handle] = []
+        for _, outcome in _one_pool(function, deque([handle]), 1, died):
+            return outcome
+    message = f"the worker process of log {handle.log_id} died (killed or out of memory): try fewer --workers"
+    return Failure(handle.log_id, "WorkerDied", message, "")
 
 
 def _one_pool(
-    function: Callable[[Any], bool], handles: Sequence[Handle], workers: int
-) -> Iterator[tuple[str, bool | Failure | None]]:
-    """Outcomes as they come; None for a log whose process died before answering."""
+    function: Callable[[Any], bool], waiting: deque[Handle], workers: int, suspects: list[Handle]
+) -> Iterator[Outcome]:
+    """Outcomes as they come, until nothing is `waiting` or a process has died; `suspects` gets what ran then."""
     context = multiprocessing.get_context("spawn")  # fork would copy the locks of torch's and open3d's threads
+    running: dict[Future[bool | Failure], Handle] = {}
     with _one_thread_each(), ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures: dict[Future[bool | Failure], str] = {
-            pool.submit(_guarded, function, handle): handle.log_id for handle in handles
-        }
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                yield futures[future], None
+        while running or (waiting and not suspects):
+            while waiting and len(running) < workers and not suspects:
+                handle = waiting.popleft()
+                try:
+                    running[pool.submit(guarded, function, handle)] = handle
+                except BrokenProcessPool:
+                    suspects.append(handle)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                handle = running.pop(future)
+                try:
+                    yield handle.log_id, future.result()
+                except BrokenProcessPool:
+                    suspects.append(handle)
 
 
 @contextmanager
@@ -172,7 +205,8 @@ def _one_thread_each() -> Iterator[None]:
             del os.environ[variable]
 
 
-def _guarded(function: Callable[[Any], bool], handle: Handle) -> bool | Failure:
+def guarded(function: Callable[[Any], bool], handle: Handle) -> bool | Failure:
+    """What `function` returns for one log, or why it failed; runs in the worker."""
     try:
         return function(handle)
     except DriveVqaError as error:

@@ -27,7 +27,7 @@ import pyarrow as pa
 from drive_vqa.errors import StoreError
 from drive_vqa.geometry import SE3
 
-SCHEMA_VERSION = "2.0"
+SCHEMA_VERSION = "3.0"
 """Major.minor; a reader refuses another major version."""
 
 POSE = pa.struct([(name, pa.float64()) for name in ("qw", "qx", "qy", "qz", "tx_m", "ty_m", "tz_m")])
@@ -37,20 +37,40 @@ IMAGE_BOX = [(name, pa.float64()) for name in ("u0_px", "v0_px", "u1_px", "v1_px
 
 TRUTH = pa.struct(
     [
-        ("distance_m", pa.float64()),
-        ("bearing_deg", pa.float64()),
+        ("distance_m", pa.float64()),  # any length without a sign: distance, gap, size, way driven
+        ("bearing_deg", pa.float64()),  # where something is
+        ("yaw_deg", pa.float64()),  # where something points, or how far it turns; left positive
         ("speed_mps", pa.float64()),
+        ("x_m", pa.float64()),  # ahead of a reference, negative behind
+        ("y_m", pa.float64()),  # to the left of a reference, negative to the right
+        ("time_s", pa.float64()),  # from now on
         ("clock_hour", pa.int32()),
+        ("count", pa.int32()),
         ("choice", pa.string()),
         ("bool", pa.bool_()),
-        ("count", pa.int32()),
+        ("marks", pa.list_(pa.int32())),  # in order where an order is asked for, else rising; may be empty
+        ("start_s", pa.float64()),  # an interval of time, relative to now: -1.5 is 1.5 s ago
+        ("end_s", pa.float64()),
+        *IMAGE_BOX,  # whole pixels of the original image
+        ("undetermined", pa.bool_()),  # true: what is shown does not tell; never false in a truth
     ]
 )
-"""A typed answer. Fields that the question does not ask for are null; a joint question fills several."""
+"""A typed answer. Fields that the question does not ask for are null; a joint question fills several.
+
+| `answer_type` | fields |
+|---|---|
+| distance, bearing, turn, speed, longitudinal, lateral, time | distance_m, bearing_deg, yaw_deg, speed_mps, x_m, y_m, time_s |
+| localization, position, motion | distance_m and bearing_deg; x_m and y_m; distance_m and yaw_deg |
+| clock, count, choice, bool | clock_hour, count, choice, bool |
+| ranking, regions | marks: in order; as a set |
+| interval, box, interval_box | start_s and end_s; u0_px v0_px u1_px v1_px; all six |
+| undetermined | undetermined |
+"""
 
 LOGS = pa.schema(
     [
         ("log_id", pa.string()),
+        ("recording", pa.string()),  # the drive that the log was cut from; logs of one recording stay in one split
         ("source_format", pa.string()),
         ("source_root", pa.string()),  # relative to the store, POSIX: moving store and source together keeps it valid
         ("location", pa.string()),
@@ -186,6 +206,7 @@ TRACKS = pa.schema(
 GROUPS = pa.schema(
     [
         ("group_id", pa.string()),
+        ("kind", pa.string()),  # single | surround | sequence | clip | target, see qa_gen.groups
         ("log_id", pa.string()),
         ("frame", pa.int32()),
         ("timestamp_ns", pa.int64()),
@@ -197,8 +218,8 @@ GROUPS = pa.schema(
                     [
                         ("frame", pa.int32()),
                         ("offset_s", pa.float64()),  # nominal, 0 for the present, negative before
-                        ("camera", pa.string()),
-                        ("path", pa.string()),
+                        ("camera", pa.string()),  # null for a log without cameras
+                        ("path", pa.string()),  # null for a log without images
                         ("width", pa.int32()),
                         ("height", pa.int32()),
                     ]
@@ -213,6 +234,7 @@ GROUPS = pa.schema(
                         ("mark", pa.int32()),  # the number drawn on the image
                         ("track_id", pa.string()),
                         ("category", pa.string()),
+                        ("description", pa.string()),  # names it and nothing else here; null where no words do
                         (
                             "regions",  # one for each context image that shows the object
                             pa.list_(
@@ -234,13 +256,15 @@ QUESTIONS = pa.schema(
         ("log_id", pa.string()),
         ("frame", pa.int32()),
         ("truth_frame", pa.int32()),  # where the truth was read: `frame`, or the future frame
-        ("family", pa.string()),  # object | ego | future
+        ("family", pa.string()),  # object | ego | future | when_where | unanswerable
         ("type", pa.string()),
+        ("form", pa.string()),  # open | choice | yes_no
         ("template", pa.int32()),
         ("template_version", pa.int32()),
-        ("answer_type", pa.string()),  # localization | distance | bearing | speed | clock | choice | bool | count
-        ("marks", pa.list_(pa.int32())),
-        ("track_ids", pa.list_(pa.string())),
+        ("answer_type", pa.string()),  # of this form, see TRUTH
+        ("marks", pa.list_(pa.int32())),  # asked about, in the order of the type's roles
+        ("track_ids", pa.list_(pa.string())),  # of these marks; null for one that is not there
+        ("parameter", pa.string()),  # what else the question names, such as a radius; null where nothing
         ("question", pa.string()),
         ("options", pa.list_(pa.string())),
         ("answer", pa.string()),
@@ -258,6 +282,8 @@ QUESTIONS = pa.schema(
                     ("moving", pa.bool_()),
                     ("in_view_at_t", pa.bool_()),
                     ("ttc_bin", pa.string()),
+                    ("difficulty", pa.string()),  # easy | moderate | hard, see qa_gen.slices
+                    ("relation", pa.string()),  # manoeuvre of the first mark over the next 3 s
                 ]
             ),
         ),

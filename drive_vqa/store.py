@@ -31,6 +31,10 @@ from drive_vqa.schema import SCHEMA_VERSION, TABLES
 MANIFEST = "manifest.json"
 FINGERPRINT_KEY = b"drive_vqa.fingerprint"
 VERSION_KEY = b"drive_vqa.schema_version"
+COMPRESSION_LEVEL = 3
+UNIQUE = ("qa_id",)
+"""Columns of equally long texts without repeated values: a dictionary or lengths between them would only add to their size."""
+
 LOG_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,150}")
 
 
@@ -111,7 +115,7 @@ class Store:
         path = self.path(table, log_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            pq.write_table(data.replace_schema_metadata(metadata), temporary, compression="zstd")
+            pq.write_table(data.replace_schema_metadata(metadata), temporary, **_encoding(schema))
 
     def read(self, table: str, log_id: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Read one table of one log.
@@ -249,6 +253,26 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def relative_source(source: Path, store: Path) -> str:
     """The source folder as `logs.source_root` keeps it: relative to the store, POSIX."""
     return Path(os.path.relpath(source.resolve(), store.resolve())).as_posix()
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """How a table is written: the smallest that all readers of Parquet know."""
+    unique = [name for name in UNIQUE if name in schema.names]
+    return {
+        "compression": "zstd",
+        "compression_level": COMPRESSION_LEVEL,
+        "use_dictionary": [leaf for field in schema for leaf in _leaves(field.type, field.name) if leaf not in unique],
+        "column_encoding": dict.fromkeys(unique, "DELTA_LENGTH_BYTE_ARRAY"),
+    }
+
+
+def _leaves(kind: pa.DataType, path: str) -> list[str]:
+    """Parquet's names of the columns that a column is made of."""
+    if pa.types.is_struct(kind):
+        return [leaf for field in kind for leaf in _leaves(field.type, f"{path}.{field.name}")]
+    if pa.types.is_list(kind):
+        return _leaves(kind.value_type, f"{path}.list.element")
+    return [path]
 
 
 def _looks_like_store(root: Path) -> bool:

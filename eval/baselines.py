@@ -3,27 +3,25 @@
     constant_position   the target keeps its place in the ego frame: (x, y) at t is (x, y) at 0
     constant_velocity   target and ego keep their velocity over ground, straight: (x, y) at t is
                         (x, y) + t (vx, vy) - t (v_ego, 0), in the ego frame of that time, which has not turned
-    class_median        the median training answer to the same question type about the same category; the most frequent
-                        choice, yes or no, and hour
+    class_median        the usual training answer (eval.usual)
 
-The first two answer questions of family `future` only: the present is given to them. A velocity that is not known counts as 0;
-a target without a track at t = 0 has no answer.
+The first two answer open questions of family `future` about place and speed, and which way a distance goes: the present is given
+to them. A velocity that is not known counts as 0; a target without a track at t = 0 has no answer.
 Answers are typed as those of a model are, and scored by the same functions.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
+from jaxtyping import Float
 
-from drive_vqa.geometry import bearing_deg, wrap_deg
+from drive_vqa.geometry import bearing_deg
 from drive_vqa.schema import TRUTH
 from drive_vqa.store import Store
-from eval.cases import NUMBERS, answer_columns
+from eval.cases import no_answers
+from eval.usual import usual_answers
 
 CONSTANT_POSITION = "constant_position"
 CONSTANT_VELOCITY = "constant_velocity"
@@ -32,7 +30,10 @@ KEEPS_DISTANCE_M = 0.5
 """A distance that changes by less until the horizon counts as kept."""
 
 CLOSING, RECEDING, KEEPING = "closing", "receding", "keeping its distance"
+APPROACHES = (CLOSING, RECEDING, KEEPING)
 STATE = ("x_m", "y_m", "vx_mps", "vy_mps", "speed_mps")
+ABOUT = r"^(localization|distance|bearing|position|position_then|ego_speed|target_speed|approach)_t\d+$"
+"""Types that the present tells about, named for what they ask at a horizon."""
 
 
 def baseline_answers(store: Store, cases: pd.DataFrame, training: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -41,7 +42,7 @@ def baseline_answers(store: Store, cases: pd.DataFrame, training: pd.DataFrame) 
     Args:
         store: holds the tracks and frames of the cases' logs.
         cases: see `eval.cases.read_cases`.
-        training: cases of the split `train`.
+        training: see `eval.cases.read_training`.
 
     Returns:
         By name of the baseline: the fields of `drive_vqa.schema.TRUTH`, and `answered`, whether it has an answer at all.
@@ -50,7 +51,7 @@ def baseline_answers(store: Store, cases: pd.DataFrame, training: pd.DataFrame) 
     return {
         CONSTANT_POSITION: answer_from_state(cases, state, moves=False),
         CONSTANT_VELOCITY: answer_from_state(cases, state, moves=True),
-        CLASS_MEDIAN: answer_from_training(cases, training),
+        CLASS_MEDIAN: usual_answers(cases, training),
     }
 
 
@@ -75,34 +76,38 @@ def present_state(store: Store, cases: pd.DataFrame) -> pd.DataFrame:
 
 def answer_from_state(cases: pd.DataFrame, state: pd.DataFrame, *, moves: bool) -> pd.DataFrame:
     """Constant velocity (`moves`) or constant position."""
-    future = ((cases["family"] == "future") & (cases["mark_count"] <= 1)).to_numpy()
-    about_target = (cases["mark_count"] == 1).to_numpy()
+    about = cases["type"].str.extract(ABOUT)[0].where(cases["family"] == "future").to_numpy(dtype=object)
+    is_open = (cases["form"] == "open").to_numpy()
     time_s = cases["horizon_s"].to_numpy(dtype=np.float64)
     now_xy_m = state[["x_m", "y_m"]].to_numpy()
     then_xy_m = now_xy_m + time_s[:, None] * _relative_velocity_mps(state) if moves else now_xy_m
     distance_m = np.hypot(then_xy_m[:, 0], then_xy_m[:, 1])
-    change_m = distance_m - np.hypot(now_xy_m[:, 0], now_xy_m[:, 1])
-    target_mps = state["speed_mps"].fillna(0.0).where(state["x_m"].notna())
-    speed_mps = np.where(about_target, target_mps, state["ego_speed_mps"])
-    kind = cases["answer_type"].to_numpy()
-    asks_approach = np.array([{CLOSING, RECEDING, KEEPING} <= set(options) for options in cases["options"]], dtype=bool)
-    located = future & np.isfinite(distance_m)
-    answers = answer_columns([None] * len(cases))
-    _put(answers, "distance_m", distance_m, located & np.isin(kind, ("localization", "distance")))
+    located = is_open & np.isfinite(distance_m)
+    answers = no_answers(len(cases))
+    _put(answers, "distance_m", distance_m, located & np.isin(about, ("localization", "distance")))
     bearings_deg = np.asarray(bearing_deg(then_xy_m[:, 0], then_xy_m[:, 1]))
-    _put(answers, "bearing_deg", bearings_deg, located & np.isin(kind, ("localization", "bearing")))
-    _put(answers, "speed_mps", speed_mps, future & (kind == "speed") & np.isfinite(speed_mps) & moves)
-    _put(answers, "choice", _approach(change_m), located & asks_approach & (kind == "choice"))
+    _put(answers, "bearing_deg", bearings_deg, located & np.isin(about, ("localization", "bearing")))
+    for index, field in enumerate(("x_m", "y_m")):
+        _put(answers, field, then_xy_m[:, index], located & np.isin(about, ("position", "position_then")))
+    if moves:
+        target_mps = state["speed_mps"].fillna(0.0).where(state["x_m"].notna()).to_numpy()
+        for name, speed_mps in (("target_speed", target_mps), ("ego_speed", state["ego_speed_mps"].to_numpy())):
+            _put(answers, "speed_mps", speed_mps, is_open & (about == name) & np.isfinite(speed_mps))
+    change_m = distance_m - np.hypot(now_xy_m[:, 0], now_xy_m[:, 1])
+    rows = np.flatnonzero((about == "approach") & (cases["form"] == "choice").to_numpy() & np.isfinite(change_m))
+    answers.loc[rows, "choice"] = approach(change_m[rows], cases["options"].to_numpy()[rows])
     return answers.assign(answered=answers[list(TRUTH.names)].notna().any(axis=1))
 
 
-def answer_from_training(cases: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
-    """The usual training answer; to a category that training does not have, that of all categories."""
-    by_category = _usual_answers(training, ["type", "slice_category"])
-    by_type = _usual_answers(training, ["type"])
-    keys = zip(cases["type"], cases["slice_category"], strict=True)
-    answers = [by_category.get((kind, category), by_type.get((kind,))) for kind, category in keys]
-    return answer_columns(answers).assign(answered=[answer is not None for answer in answers])
+def approach(change_m: Float[np.ndarray, "n"], options: np.ndarray) -> np.ndarray:
+    """Which of the options shown fits a change of distance best, metres; None where none is about it."""
+    limit = KEEPS_DISTANCE_M
+    lacks_m = np.stack([change_m + limit, limit - change_m, np.abs(change_m) - limit], axis=1).clip(min=0.0)
+    shown = np.array([[word in given for word in APPROACHES] for given in options], dtype=bool).reshape(-1, 3)
+    best = np.where(shown, lacks_m, np.inf).argmin(axis=1)  # of equals the first: 0.5 m is not kept
+    chosen = np.array(APPROACHES, dtype=object)[best]
+    chosen[~shown.any(axis=1)] = None
+    return np.asarray(chosen)
 
 
 def _relative_velocity_mps(state: pd.DataFrame) -> np.ndarray:
@@ -111,44 +116,5 @@ def _relative_velocity_mps(state: pd.DataFrame) -> np.ndarray:
     return np.asarray(velocity_mps)
 
 
-def _approach(change_m: np.ndarray) -> np.ndarray:
-    words = np.full(len(change_m), KEEPING, dtype=object)
-    words[change_m >= KEEPS_DISTANCE_M] = RECEDING
-    words[change_m <= -KEEPS_DISTANCE_M] = CLOSING
-    return words
-
-
 def _put(answers: pd.DataFrame, field: str, values: np.ndarray, where: np.ndarray) -> None:
     answers.loc[where, field] = values[where]
-
-
-def _usual_answers(training: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    known = training.dropna(subset=keys)
-    return {name if isinstance(name, tuple) else (name,): _usual(group) for name, group in known.groupby(keys)}
-
-
-def _usual(group: pd.DataFrame) -> dict[str, Any]:
-    answer: dict[str, Any] = {}
-    for field in TRUTH.names:
-        values = group[f"truth_{field}"].dropna()
-        if values.empty:
-            answer[field] = None
-        elif field in ("clock_hour", "choice", "bool") or field not in NUMBERS:
-            answer[field] = _most_frequent(values.tolist())
-        elif field == "bearing_deg":
-            answer[field] = median_bearing_deg(values.to_numpy())
-        else:
-            answer[field] = float(np.round(values.median()) if field == "count" else values.median())
-    return answer
-
-
-def median_bearing_deg(bearings_deg: np.ndarray) -> float:
-    """Median of directions, taken around their mean direction so that ±180° is not a break; degrees."""
-    angles_rad = np.radians(bearings_deg)
-    mean_deg = np.degrees(np.arctan2(np.sin(angles_rad).sum(), np.cos(angles_rad).sum()))
-    return float(wrap_deg(mean_deg + np.median(wrap_deg(bearings_deg - mean_deg))))
-
-
-def _most_frequent(values: list[Any]) -> Any:
-    """The most frequent value; of equals the first in order of their text."""
-    return min(Counter(values).items(), key=lambda entry: (-entry[1], str(entry[0])))[0]

@@ -1,12 +1,13 @@
 """The questions that are scored, as a flat table: one row a question, truth and slices as columns.
 
 Typed answers are columns too, of the same names for truth (`truth_…`) and for what was answered: numbers are floats with NaN for
-null, choices and Booleans are objects with None.
+null; choices, Booleans and lists of marks (tuples) are objects with None. Tables are made column by column, since a store may
+hold millions of questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,14 +22,37 @@ from drive_vqa.schema import QUESTIONS, TRUTH
 from drive_vqa.store import Store
 from eval.localization import HORIZONS_S
 
-NUMBERS = ("distance_m", "bearing_deg", "speed_mps", "clock_hour", "count")
-"""Fields of a typed answer that are numbers; the others are `choice` and `bool`."""
+OBJECTS = ("choice", "bool", "marks", "undetermined")
+"""Fields of a typed answer that are no numbers."""
+
+NUMBERS = tuple(name for name in TRUTH.names if name not in OBJECTS)
+"""Fields of a typed answer that are numbers."""
 
 COLUMNS = (
-    *("qa_id", "group_id", "log_id", "frame", "truth_frame", "family", "type", "answer_type", "marks", "track_ids"),
-    *("options", "truth", "horizon_s", "split", "slices"),
+    *(
+        "qa_id",
+        "group_id",
+        "log_id",
+        "frame",
+        "truth_frame",
+        "family",
+        "type",
+        "form",
+        "answer_type",
+        "marks",
+        "track_ids",
+    ),
+    *("parameter", "options", "truth", "horizon_s", "split", "slices"),
 )
+TRAINING_COLUMNS = ("type", "form", "answer_type", "truth", "split", "slices")
 SLICES = tuple(field.name for field in QUESTIONS.field("slices").type)
+NESTED = ("marks", "track_ids", "options", "truth", "slices")
+ORDER = ("log_id", "frame", "group_id", "qa_id")
+MAX_TRAINING = 500_000
+"""Training questions that the usual answers are taken from; of more, an even share of every log."""
+
+JOINT = "\x1f"
+"""Stands between the items of a list while equal lists are found: the unit separator, which a text hardly holds."""
 
 
 def read_cases(store: Store, splits: Collection[str]) -> pd.DataFrame:
@@ -44,20 +68,43 @@ def read_cases(store: Store, splits: Collection[str]) -> pd.DataFrame:
     if not log_ids:
         raise StoreError(f"{store.root} has no questions: run `drive-vqa generate STORE`")
     parts = [_of_splits(store.read("questions", log_id, COLUMNS), splits) for log_id in log_ids]
-    table = pa.concat_tables(parts).combine_chunks()
-    cases = _flat(table).sort_values(["log_id", "frame", "group_id", "qa_id"], ignore_index=True)
-    if cases["qa_id"].duplicated().any():
-        twice = cases["qa_id"][cases["qa_id"].duplicated()].iloc[0]
-        raise StoreError(f"{store.root} has question {twice} twice: run `drive-vqa generate STORE` again")
+    table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ORDER])
+    cases = flatten(table)
+    twice = cases["qa_id"].duplicated()
+    if twice.any():
+        qa_id = cases["qa_id"][twice].iloc[0]
+        raise StoreError(f"{store.root} has question {qa_id} twice: run `drive-vqa generate STORE` again")
     cases["log_code"] = pd.factorize(cases["log_id"])[0]
-    cases["frame_code"] = cases.groupby(["log_id", "frame"], sort=False).ngroup()
+    cases["frame_code"] = cases.groupby(["log_code", "frame"], sort=False).ngroup()
     return cases
 
 
-def split_of_questions(store: Store) -> dict[str, str]:
-    """The split of every question of a store, by qa_id."""
-    table = store.read_all("questions", ["qa_id", "split"])
-    return dict(zip(table["qa_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+def read_training(store: Store) -> pd.DataFrame:
+    """What the usual answers need of the training questions: type, form, answer type, truth and slices; in no order.
+
+    Of very many questions an even share is read, the same in every run.
+    """
+    split = pa.chunked_array(
+        [store.read("questions", log_id, ["split"])["split"].combine_chunks() for log_id in store.log_ids("questions")]
+        or [pa.array([], pa.string())]
+    )
+    step = 1 + pc.sum(pc.equal(split, "train")).as_py() // MAX_TRAINING if len(split) else 1
+    parts = [QUESTIONS.empty_table().select(list(TRAINING_COLUMNS))]
+    for log_id in store.log_ids("questions"):
+        table = _of_splits(store.read("questions", log_id, TRAINING_COLUMNS), ["train"])
+        parts.append(table.take(pa.array(np.arange(0, table.num_rows, step))))
+    return flatten(pa.concat_tables(parts))
+
+
+def splits_of_questions(store: Store, qa_ids: Sequence[str]) -> pd.Series:
+    """The split of each of these questions, indexed by qa_id; questions that the store does not have are left out."""
+    wanted = pa.array(qa_ids, pa.string())
+    parts = [QUESTIONS.empty_table().select(["qa_id", "split"])]
+    for log_id in store.log_ids("questions"):
+        table = store.read("questions", log_id, ["qa_id", "split"])
+        parts.append(table.filter(pc.is_in(table["qa_id"], value_set=wanted)))
+    found = pa.concat_tables(parts).to_pandas().drop_duplicates("qa_id")
+    return pd.Series(found.set_index("qa_id")["split"])
 
 
 def answer_columns(answers: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
@@ -70,8 +117,21 @@ def answer_columns(answers: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     for name in TRUTH.names:
         values = [(nothing if answer is None else answer)[name] for answer in answers]
-        columns[name] = pd.Series(values, dtype=np.float64 if name in NUMBERS else object)
+        if name == "marks":
+            values = [None if marks is None else tuple(marks) for marks in values]
+        columns[name] = np.array(values, dtype=np.float64) if name in NUMBERS else object_column(_objects(values))
     return pd.DataFrame(columns)
+
+
+def no_answers(count: int) -> pd.DataFrame:
+    """So many rows of nothing, to be filled."""
+    numbers, objects = np.full(count, np.nan), object_column(np.full(count, None))
+    return pd.DataFrame({name: numbers if name in NUMBERS else objects for name in TRUTH.names})
+
+
+def object_column(values: np.ndarray) -> pd.Series:
+    """Objects with None as a column that stays so; left to itself, pandas makes text of them, with NaN."""
+    return pd.Series(values, dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,23 +171,91 @@ def find_targets(cases: pd.DataFrame) -> Targets:
     return Targets(rows, rows.max(axis=1, initial=-1))
 
 
+def flatten(table: pa.Table) -> pd.DataFrame:
+    """Rows of `questions`, or some of its columns, with structs as columns `truth_…` and `slice_…`.
+
+    Of `marks` and `track_ids` the first item and the number stay: `mark`, `mark_count`, `track_id`. Lists become tuples.
+    """
+    table = table.combine_chunks()
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        if name not in NESTED:
+            columns[name] = table[name].to_pandas()
+    if "marks" in table.column_names:
+        first = _first(_array(table["marks"]))
+        columns["mark"] = pc.fill_null(first, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        columns["mark_count"] = _lengths(_array(table["marks"]))
+    if "track_ids" in table.column_names:
+        columns["track_id"] = object_column(_first(_array(table["track_ids"])).to_numpy(zero_copy_only=False))
+    if "options" in table.column_names:
+        columns["options"] = object_column(option_tuples(_array(table["options"])))
+    for name, prefix in (("truth", "truth_"), ("slices", "slice_")):
+        if name in table.column_names:
+            columns |= struct_columns(table[name], prefix)
+    return pd.DataFrame(columns)
+
+
+def struct_columns(structs: pa.ChunkedArray, prefix: str) -> dict[str, pd.Series]:
+    """Fields of a struct column as flat columns: numbers are floats with NaN for null, the rest objects with None."""
+    flat = {}
+    for field in structs.type:
+        values = _array(pc.struct_field(structs, field.name))
+        if pa.types.is_list(field.type):
+            flat[prefix + field.name] = object_column(_tuples(values))
+        elif pa.types.is_string(field.type) or pa.types.is_boolean(field.type):
+            flat[prefix + field.name] = object_column(np.asarray(values.to_numpy(zero_copy_only=False)))
+        else:
+            numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            flat[prefix + field.name] = pd.Series(np.asarray(numbers, dtype=np.float64))
+    return flat
+
+
+def option_tuples(lists: pa.ListArray) -> np.ndarray:
+    """Lists of text as tuples; equal ones are one object, since a store has few beside its many questions."""
+    result = _objects([()] * len(lists))
+    rows = np.flatnonzero(_lengths(lists) > 0)
+    filled = lists.take(pa.array(rows))
+    if pc.any(pc.match_substring(filled.flatten(), JOINT)).as_py() or filled.flatten().null_count:
+        result[rows] = _objects([tuple(options) for options in filled.to_pylist()])
+        return result
+    codes = pc.binary_join(filled, JOINT).dictionary_encode()
+    known = _objects([tuple(text.split(JOINT)) for text in codes.dictionary.to_pylist()])
+    result[rows] = known[codes.indices.to_numpy(zero_copy_only=False)] if len(rows) else None
+    return result
+
+
+def _tuples(lists: pa.ListArray) -> np.ndarray:
+    """Lists as tuples with None for null; few rows have one."""
+    result = np.full(len(lists), None)
+    rows = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
+    result[rows] = _objects([tuple(marks) for marks in lists.take(pa.array(rows)).to_pylist()])
+    return result
+
+
+def _lengths(lists: pa.ListArray) -> np.ndarray:
+    """How many items each has; none for null."""
+    return np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _first(lists: pa.ListArray) -> pa.Array:
+    """The first item of each list; null for none."""
+    starts = lists.offsets.to_numpy()[:-1]
+    return lists.values.take(pa.array(starts, mask=_lengths(lists) == 0))
+
+
+def _objects(values: Iterable[Any]) -> np.ndarray:
+    """Values of any kind, tuples too, as an array of objects."""
+    listed = list(values)
+    return np.fromiter(listed, dtype=object, count=len(listed))
+
+
+def _array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.ChunkedArray):
+        return (
+            column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([pa.array([], column.type), *column.chunks])
+        )
+    return column
+
+
 def _of_splits(table: pa.Table, splits: Collection[str]) -> pa.Table:
     return table.filter(pc.is_in(table["split"], value_set=pa.array(sorted(splits), pa.string())))
-
-
-def _flat(table: pa.Table) -> pd.DataFrame:
-    plain = table.drop_columns(["truth", "slices", "marks", "options", "track_ids"]).to_pandas()
-    truth = answer_columns(table["truth"].to_pylist()).add_prefix("truth_")
-    slices = pd.DataFrame(table["slices"].to_pylist(), columns=list(SLICES)).add_prefix("slice_").astype(object)
-    slices["slice_distance_m"] = slices["slice_distance_m"].astype(np.float64)
-    marks = table["marks"].to_pylist()
-    lists = pd.DataFrame(
-        {
-            "mark": [numbers[0] if numbers else -1 for numbers in marks],
-            "mark_count": [len(numbers) for numbers in marks],
-            "track_id": [tracks[0] if tracks else None for tracks in table["track_ids"].to_pylist()],
-            "options": [tuple(options or ()) for options in table["options"].to_pylist()],
-        }
-    )
-    flat: pd.DataFrame = pd.concat([plain, lists, truth, slices], axis=1)
-    return flat

@@ -30,7 +30,16 @@ from drive_vqa.schema import SCHEMA_VERSION, SCORES, TRUTH
 from drive_vqa.store import VERSION_KEY, Store, file_sha256, replacing, write_json
 from drive_vqa.tracking import mlflow_run
 from eval.baselines import CONSTANT_VELOCITY, baseline_answers
-from eval.cases import NUMBERS, answer_columns, find_targets, read_cases, split_of_questions
+from eval.cases import (
+    NUMBERS,
+    answer_columns,
+    find_targets,
+    no_answers,
+    object_column,
+    read_cases,
+    read_training,
+    splits_of_questions,
+)
 from eval.panel import Answered, Sample, estimates, panel, success_cells
 from eval.parse import ParseFailure, parse
 from eval.predictions import read_predictions
@@ -119,15 +128,15 @@ def _percent(estimate: Estimate) -> str:
 
 def _splits(store: Store, told: pd.DataFrame, predictions: Path, split: str | None) -> list[str]:
     """Which splits are evaluated; every answered question must be the store's."""
-    known = split_of_questions(store)
-    unknown = [qa_id for qa_id in told["qa_id"] if qa_id not in known]
+    known = splits_of_questions(store, told["qa_id"].unique().tolist())
+    unknown = told["qa_id"][~told["qa_id"].isin(known.index)].tolist()
     if unknown:
         others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise PredictionError(
             f"{predictions} answers question {unknown[0]!r}{others}, which {store.root} does not have: "
             "predict again with this store"
         )
-    touched = sorted({known[qa_id] for qa_id in told["qa_id"]})
+    touched = sorted(known.unique())
     if split is None:
         return touched
     if split not in touched:
@@ -152,21 +161,19 @@ def _first_samples(cases: pd.DataFrame, read: pd.DataFrame) -> Answered:
     first = read.sort_values("sample", kind="stable").drop_duplicates("qa_id").set_index("qa_id")
     row_of = pd.Series(np.arange(len(first)), index=first.index).reindex(cases["qa_id"]).to_numpy()
     has = np.isfinite(row_of)
-    answers = answer_columns([None] * len(cases)).assign(
-        answered=has, failure=pd.Series([None] * len(cases), dtype=object)
-    )
+    answers = no_answers(len(cases)).assign(answered=has, failure=object_column(np.full(len(cases), None)))
     for name in (*TRUTH.names, "failure"):
         values = answers[name].to_numpy(copy=True)
         values[has] = first[name].to_numpy()[row_of[has].astype(np.int64)]
-        answers[name] = values
+        answers[name] = values if name in NUMBERS else object_column(values)
     return Answered(cases, answers, judge(cases, answers))
 
 
 def _baselines(store: Store, cases: pd.DataFrame) -> dict[str, Answered]:
-    """Each baseline on the question types that it has an answer to; there it fails where it has none."""
-    found = {}
-    for name, answers in baseline_answers(store, cases, read_cases(store, ["train"])).items():
-        can = cases["type"].isin(cases["type"][answers["answered"]].unique())
+    """Each baseline on the types and forms of questions that it has an answer to; there it fails where it has none."""
+    found, asked = {}, pd.MultiIndex.from_frame(cases[["type", "form"]])
+    for name, answers in baseline_answers(store, cases, read_training(store)).items():
+        can = asked.isin(asked[answers["answered"]].unique())
         own, answers = cases[can].reset_index(drop=True), answers[can].reset_index(drop=True)
         answers["failure"] = pd.Series([None if has else NO_ANSWER for has in answers["answered"]], dtype=object)
         found[name] = Answered(own, answers, judge(own, answers))
@@ -205,7 +212,7 @@ def _as_scores(answers: pd.DataFrame, verdicts: pd.DataFrame) -> pa.Table:
     failed = np.array([reason is not None for reason in failure], dtype=bool)
     columns: dict[str, Any] = {name: answers[name].to_list() for name in ("qa_id", "model", "sample")}
     columns["text"] = [text if isinstance(text, str) else None for text in answers["text"]]
-    fields = [pa.array(_nullable(answers[field.name]), field.type) for field in TRUTH]
+    fields = [_nullable(answers[field.name], field.type) for field in TRUTH]
     columns["parsed"] = pa.StructArray.from_arrays(fields, fields=list(TRUTH), mask=pa.array(failed))
     columns["failure"] = failure.tolist()
     columns["success"] = verdicts["success"].tolist()
@@ -214,12 +221,11 @@ def _as_scores(answers: pd.DataFrame, verdicts: pd.DataFrame) -> pa.Table:
     return table.sort_by([("qa_id", "ascending"), ("sample", "ascending")])
 
 
-def _nullable(column: pd.Series) -> list[Any]:
-    """Values with None for null; whole numbers as such."""
-    if column.name not in NUMBERS:
-        return [None if value is None else value for value in column]
-    whole = column.name in ("clock_hour", "count")
-    return [None if np.isnan(value) else int(value) if whole else float(value) for value in column]
+def _nullable(column: pd.Series, kind: pa.DataType) -> pa.Array:
+    """Values with null for what is not there; whole numbers as such."""
+    if column.name in NUMBERS:
+        return pa.array(column.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True).cast(kind)
+    return pa.array(column.to_list(), kind)
 
 
 def _config(

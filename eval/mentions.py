@@ -12,13 +12,23 @@ _NAMED_BY_NUMBER = re.compile(
 )
 _LIST_ITEM_AFTER = re.compile(r"[.)] ")
 _ALSO_NAMED = re.compile(r"[\])>]?(?: ?,? ?(?:and|or|&)|,) ?(?:# ?|\[|<|\()?")
+_NOT_SHOWN = (
+    r"(?:shown|seen|present|marked|labell?ed|given|there\b|in view|"
+    r"in (?:the|this|these|any)(?: of the)? (?:image|frame|picture|scene|view)s?)"
+)
 _REFUSAL = re.compile(
     r"\b(?:cannot|can ?not|can't|cant|could not|couldn't|unable|impossible|"
-    r"not (?:be )?(?:possible|able|enough|sure|certain|clear|visible|known|available|determined|determinable)|"
-    r"(?:do not|don't|dont) (?:know|have|see)|unknown|unclear|uncertain|undetermined|insufficient|indeterminate|"
+    r"not (?:be )?(?:possible|able|enough|sure|certain|clear|visible|known|available|determined|determinable|answerable)|"
+    r"(?:do not|don't|dont) (?:know|have|see)|unknown|unclear|uncertain|unsure|unanswerable|insufficient|"
+    r"undetermined|undeterminable|indeterminate|indeterminable|"
     r"no (?:way|idea|information)|sorry|apologi[sz]e|i (?:won't|will not|refuse|decline)|isn't (?:possible|clear|visible)|"
-    r"hard to (?:say|tell)|difficult to (?:say|tell|determine)|as an ai|n/a|not applicable)"
+    r"hard to (?:say|tell)|difficult to (?:say|tell|determine)|as an ai|n/a|not applicable|"
+    rf"(?:not|isn't|aren't|never) (?:be )?{_NOT_SHOWN}|isn't (?:a|any) |no such|"
+    r"no (?:region|mark|object|target)s? (?:with |the |id |number |no\.? |#)*[0-9]|"
+    r"(?:does not|doesn't|do not|don't) (?:exist|appear in))"
 )
+"""Also what says that the thing asked about is not there."""
+
 _LOOK_BACK = 24
 
 

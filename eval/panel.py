@@ -1,12 +1,15 @@
 """All metrics of one answerer: stable dotted names, each with the cases it is taken over.
 
     accuracy, coverage                        all questions; the share that has an answer
-    family.F.accuracy, type.T.<measure>       families and question types
+    family.F.accuracy, form.F.accuracy        families and forms
+    type.T.<measure>                          question types
     localization.*, speed.sr.*                success in place and speed, and its consistency in time (eval.localization)
     prediction.*                              errors in metres over 1, 2, 3 s (eval.trajectory)
+    grounding.tiou, grounding.miou            mean temporal IoU of intervals, mean IoU of boxes; no answer counts 0
     safety.*                                  dangerous mistakes (eval.safety), by class and range bin too
     parse.*                                   answers that could not be read
     slice.DIMENSION.VALUE.<metric>            the headline metrics over a part of the targets
+    slice.difficulty|relation.VALUE.accuracy  all questions of that slice
 
 In success rates a missing, unread or refused answer fails; names in `_parsed_only` leave it out. A horizon that was not asked of
 a target fails too and shows in the coverage; names in `_asked_only` leave it out, so that perfect answers make them 1. Errors and
@@ -25,14 +28,20 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from drive_vqa.geometry import wrap_deg
-from eval import safety, trajectory
+from eval import safety, scoring, trajectory
 from eval.baselines import CLOSING, RECEDING
 from eval.cases import Targets, find_targets
 from eval.localization import HORIZONS_S, consistent
 from eval.parse import Reason
 from eval.statistics import Estimate, estimate_mean, estimate_median
 
-SLICED_BY = ("category", "moving", "ttc_bin", "range", "visible")
+SLICED_BY = ("category", "moving", "ttc_bin", "range", "visible", "difficulty", "relation")
+ACCURACY_BY = ("difficulty", "relation")
+SPEEDS = {"ego": "ego_speed", "target": "target_speed"}
+"""Name of a speed's metrics, and what the types that ask for it are called before `_t`."""
+
+DIRECTIONS = ("bearing_deg", "yaw_deg")
+OFFSETS = ("x_m", "y_m")
 RELATIVE_FROM = 0.5
 """Relative errors leave out truths below this (metres, metres a second): a share of nearly nothing says nothing."""
 
@@ -90,6 +99,7 @@ def panel(answered: Answered) -> dict[str, Sample]:
         _localization(answered, targets),
         _speeds(answered),
         _prediction(answered, targets),
+        _grounding(answered),
         _safety(answered, targets),
         _parsing(answered),
         _slices(answered, targets),
@@ -110,8 +120,9 @@ def _overall(answered: Answered) -> Iterator[tuple[str, Sample]]:
     success = answered.verdicts["success"].to_numpy()
     yield "accuracy", _mean(success, everything)
     yield "coverage", _mean(answered.answers["answered"].to_numpy(), everything)
-    for family, rows in _rows_by(answered.cases["family"]):
-        yield f"family.{family}.accuracy", _mean(success, rows)
+    for dimension in ("family", "form"):
+        for value, rows in _rows_by(answered.cases[dimension]):
+            yield f"{dimension}.{value}.accuracy", _mean(success, rows)
 
 
 def _types(answered: Answered) -> Iterator[tuple[str, Sample]]:
@@ -124,7 +135,17 @@ def _types(answered: Answered) -> Iterator[tuple[str, Sample]]:
 
 def _errors_of_type(answered: Answered, name: str, rows: np.ndarray) -> Iterator[tuple[str, Sample]]:
     """Median errors of what the type asks for; the signed ones are positive where too much was answered."""
-    answer_type = answered.cases["answer_type"].iloc[rows[0]]
+    yield from _relative_errors(answered, name, rows)
+    yield from _angle_errors(answered, name, rows)
+    yield from _offset_errors(answered, name, rows)
+    truth, answer = _both(answered, "clock_hour", rows)
+    asked = np.isfinite(truth)
+    if asked.any():
+        apart = np.abs(truth - answer)[asked] % 12
+        yield f"{name}.accuracy_within_one_hour", _mean(np.minimum(apart, 12 - apart) <= 1, None, rows[asked])
+
+
+def _relative_errors(answered: Answered, name: str, rows: np.ndarray) -> Iterator[tuple[str, Sample]]:
     for field, noun in RELATIVE.items():
         truth, answer = _both(answered, field, rows)
         counts = np.isfinite(answer) & (truth >= RELATIVE_FROM)
@@ -132,16 +153,32 @@ def _errors_of_type(answered: Answered, name: str, rows: np.ndarray) -> Iterator
             error = (answer[counts] - truth[counts]) / truth[counts]
             yield f"{name}.median_abs_relative_error_{noun}", Sample(np.abs(error), rows[counts], "median")
             yield f"{name}.median_signed_relative_error_{noun}", Sample(error, rows[counts], "median")
-    truth, answer = _both(answered, "bearing_deg", rows)
-    if np.isfinite(truth).any():
-        counts = np.isfinite(answer)
-        error = np.asarray(wrap_deg(answer[counts] - truth[counts]))
-        yield f"{name}.median_abs_error_deg", Sample(np.abs(error), rows[counts], "median")
-        yield f"{name}.median_signed_error_deg", Sample(error, rows[counts], "median")
-    if answer_type == "clock":
-        truth, answer = _both(answered, "clock_hour", rows)
-        apart = np.abs(truth - answer) % 12
-        yield f"{name}.accuracy_within_one_hour", _mean(np.minimum(apart, 12 - apart) <= 1, None, rows)
+
+
+def _angle_errors(answered: Answered, name: str, rows: np.ndarray) -> Iterator[tuple[str, Sample]]:
+    for field in DIRECTIONS:
+        truth, answer = _both(answered, field, rows)
+        if np.isfinite(truth).any():
+            counts = np.isfinite(answer) & np.isfinite(truth)
+            error = np.asarray(wrap_deg(answer[counts] - truth[counts]))
+            yield f"{name}.median_abs_error_deg", Sample(np.abs(error), rows[counts], "median")
+            yield f"{name}.median_signed_error_deg", Sample(error, rows[counts], "median")
+
+
+def _offset_errors(answered: Answered, name: str, rows: np.ndarray) -> Iterator[tuple[str, Sample]]:
+    """Of positions the distance between answer and truth; of one offset, and of a time, the signed error too."""
+    errors = {field: np.subtract(*_both(answered, field, rows)[::-1]) for field in (*OFFSETS, "time_s")}
+    asked = [field for field in errors if answered.cases[f"truth_{field}"].iloc[rows].notna().any()]
+    if set(OFFSETS) <= set(asked):
+        error_m = np.hypot(errors["x_m"], errors["y_m"])
+        counts = np.isfinite(error_m)
+        yield f"{name}.median_abs_error_m", Sample(error_m[counts], rows[counts], "median")
+        return
+    for field in asked:
+        unit, counts = field.rpartition("_")[2], np.isfinite(errors[field])
+        error = errors[field][counts]
+        yield f"{name}.median_abs_error_{unit}", Sample(np.abs(error), rows[counts], "median")
+        yield f"{name}.median_signed_error_{unit}", Sample(error, rows[counts], "median")
 
 
 def _localization(answered: Answered, targets: Targets) -> Iterator[tuple[str, Sample]]:
@@ -166,8 +203,8 @@ def _localization(answered: Answered, targets: Targets) -> Iterator[tuple[str, S
 
 def _speeds(answered: Answered) -> Iterator[tuple[str, Sample]]:
     cases, success = answered.cases, answered.verdicts["success"].to_numpy()
-    for name, marks in (("ego", 0), ("target", 1)):
-        asked = (cases["answer_type"] == "speed") & (cases["mark_count"] == marks)
+    for name, kind in SPEEDS.items():
+        asked = (cases["answer_type"] == "speed") & cases["type"].str.startswith(f"{kind}_t")
         rows = np.flatnonzero(asked)
         yield f"speed.sr.{name}", _mean(success, rows)
         for horizon_s in HORIZONS_S:
@@ -192,6 +229,17 @@ def _prediction(answered: Answered, targets: Targets) -> Iterator[tuple[str, Sam
     yield "prediction.miss_rate_2m", _mean(trajectory.missed(errors_m), None, asked.anchors)
 
 
+def _grounding(answered: Answered) -> Iterator[tuple[str, Sample]]:
+    """When and where: over the questions that ask for an interval, and for a box."""
+    for name, field, share in (
+        ("tiou", "start_s", scoring.tious(answered.cases, answered.answers)),
+        ("miou", "u0_px", scoring.box_ious(answered.cases, answered.answers)),
+    ):
+        rows = np.flatnonzero(answered.cases[f"truth_{field}"].notna())
+        yield f"grounding.{name}", _mean(np.nan_to_num(share), rows)
+        yield f"grounding.{name}_parsed_only", _mean(share, rows[np.isfinite(share[rows])])
+
+
 def _safety(answered: Answered, targets: Targets) -> Iterator[tuple[str, Sample]]:
     yield from _safety_of_distances(answered)
     truth_m, answer_m = (_target_values(answered, targets, f"{side}distance_m") for side in ("truth_", ""))
@@ -199,11 +247,17 @@ def _safety(answered: Answered, targets: Targets) -> Iterator[tuple[str, Sample]
     yield "safety.dangerous_slow_closing_rate", _judged(safety.dangerous_slow_closing(truth_m, answer_m), anchors)
     yield "safety.missed_approach_rate", _judged(safety.missed_approach(truth_m, answer_m), anchors)
     yield "safety.missed_approach_rate.stated", _stated_approach(answered)
-    bearing = safety.left_right_flip(*(_column(answered, name) for name in ("truth_bearing_deg", "bearing_deg")))
-    yield "safety.left_right_flip_rate", _judged(bearing, np.arange(len(answered.cases)))
+    rows = np.arange(len(answered.cases))
+    from_ego = safety.measured_from_ego(answered.cases)
+    truth_deg = np.where(from_ego, _column(answered, "truth_bearing_deg"), np.nan)
+    flip = safety.left_right_flip(truth_deg, _column(answered, "bearing_deg"))
+    yield "safety.left_right_flip_rate", _judged(flip, rows)
     swap = safety.corridor_swap(*_places_m(answered, targets))
     cells = np.broadcast_to(targets.anchors[:, None], targets.rows.shape)
     yield "safety.corridor_swap_rate", _judged(swap, cells)
+    asked = (answered.cases["answer_type"] == "undetermined").to_numpy()
+    refused = (answered.answers["undetermined"] == True).to_numpy()  # noqa: E712 - a column of objects
+    yield "safety.hallucination_rate", _judged(safety.hallucinated(asked, refused, _is_read(answered)), rows)
 
 
 def _stated_approach(answered: Answered) -> Sample:
@@ -217,8 +271,7 @@ def _stated_approach(answered: Answered) -> Sample:
 def _safety_of_distances(answered: Answered) -> Iterator[tuple[str, Sample]]:
     """Distances from the ego; between objects, far is not more dangerous than near."""
     cases, rows = answered.cases, np.arange(len(answered.cases))
-    from_ego = (cases["mark_count"] == 1).to_numpy()
-    truth_m = np.where(from_ego, _column(answered, "truth_distance_m"), np.nan)
+    truth_m = np.where(safety.measured_from_ego(cases), _column(answered, "truth_distance_m"), np.nan)
     answer_m = _column(answered, "distance_m")
     for name, judged in (
         ("dangerous_far_rate", safety.dangerous_far(truth_m, answer_m)),
@@ -246,6 +299,10 @@ def _slices(answered: Answered, targets: Targets) -> Iterator[tuple[str, Sample]
             name = f"slice.{dimension}.{value}.localization"
             yield f"{name}.mlsr", _cells(success[chosen], targets.anchors[chosen])
             yield f"{name}.tlc", _mean(consistent(success[chosen]), None, targets.anchors[chosen])
+    right = answered.verdicts["success"].to_numpy()
+    for dimension in ACCURACY_BY:
+        for value, rows in _rows_by(cases[f"slice_{dimension}"]):
+            yield f"slice.{dimension}.{value}.accuracy", _mean(right, rows)
     in_view = targets.values(cases["slice_in_view_at_t"], missing=None)
     for seen in (True, False):
         cells = in_view == seen

@@ -4,94 +4,53 @@ What counts as an answer:
 - a number with a unit of the asked kind; numbers that name regions, times or list items are not answers;
 - equal values in two units are one answer (`7.2 meters (23.6 feet)`), different values are `several_values`;
 - a number without its unit is `missing_unit`, with what it would have meant kept for a parsed-only line;
-- "to the right" makes a bearing negative, since left is positive;
-- of several choices, one must be named.
+- "to the right" makes a bearing, a turn or a lateral offset negative, since left is positive; "behind" likewise;
+- of several choices, one must be named;
+- a refusal is a failure, unless the question is one that cannot be answered: there it is the answer, and every other readable
+  text is a wrong one. Who refuses and gives a measure all the same has not refused.
 
 Work is bounded: text over `eval.plaintext.MAX_CHARACTERS` (after the part in `<answer>` tags is taken) is `too_long`.
 """
 
 from __future__ import annotations
 
-import builtins
-import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
+from eval.answers import Parsed, ParseFailure, Reason
 from eval.choices import NamedChoice, name_bool, name_choice
-from eval.directions import signed_bearing_deg
-from eval.mentions import is_label, is_refusal
+from eval.image_boxes import read_box, read_interval_box
+from eval.intervals import read_interval
+from eval.mentions import is_refusal
+from eval.places import read_position
 from eval.plaintext import MAX_CHARACTERS, answer_part, concluded, plain
-from eval.units import Dimension, Quantity, find_quantities
+from eval.region_lists import NO_REGIONS, read_ranking, read_regions
+from eval.units import Quantity
+from eval.values import (
+    ANGLE,
+    COUNT,
+    HOUR,
+    LATERAL,
+    LENGTH,
+    LONGITUDINAL,
+    SPEED,
+    TIME,
+    Measure,
+    agreed,
+    answers,
+    bare_numbers,
+    one_value,
+)
 
-Reason = Literal[
-    "empty",
-    "too_long",
-    "refusal",
-    "no_answer",
-    "missing_unit",
-    "wrong_unit",
-    "several_values",
-    "out_of_range",
-    "not_a_number",
-    "incomplete",
-    "contradiction",
-]
+__all__ = ["ANSWER_TYPES", "ParseFailure", "Parsed", "Reason", "parse"]
 
-SAME_VALUE_SHARE = 0.02
-"""Two values that differ by less are one value said twice, in two units or roundings."""
-
-MAX_DISTANCE_M = 1e6
-MAX_SPEED_MPS = 1e3
-MAX_COUNT = 10_000
-MAX_TURN_DEG = 360.0
 _WHOLE_HOUR = re.compile(r"\b([0-9]{1,2}):00\b")
+_NEXT = re.compile(r"\bnext (?:about )?$")
 _GIVES_WAY_TO_REFUSAL = frozenset({"no_answer", "wrong_unit", "missing_unit"})
+_MEASURED = frozenset({"length", "angle", "speed", "hour"})
+_LOOK_BACK = 16
 
-
-@dataclass(frozen=True)
-class Parsed:
-    """A typed answer; the fields are those of `drive_vqa.schema.TRUTH`, null where not asked for.
-
-    Attributes:
-        distance_m: metres, 0 or more.
-        bearing_deg: degrees, left positive, (-180, 180].
-        speed_mps: metres a second, 0 or more.
-        clock_hour: 1 to 12.
-        choice: one of the options, as it was given.
-        bool: yes or no.
-        count: 0 or more.
-    """
-
-    distance_m: float | None = None
-    bearing_deg: float | None = None
-    speed_mps: float | None = None
-    clock_hour: int | None = None
-    choice: str | None = None
-    bool: builtins.bool | None = None
-    count: int | None = None
-
-    def as_truth(self) -> dict[str, Any]:
-        """As a value of the Arrow struct `TRUTH`."""
-        return dict(vars(self))
-
-
-@dataclass(frozen=True)
-class ParseFailure:
-    """Why a text is not an answer.
-
-    Attributes:
-        reason: one of a few, for counting.
-        detail: what was seen, in a few words.
-        value_range: least and greatest value named, where the reason is `several_values`; in units of the asked field.
-        kept: what the text would have meant, where the reason is `missing_unit` or `incomplete`.
-    """
-
-    reason: Reason
-    detail: str = ""
-    value_range: tuple[float, float] | None = None
-    kept: Parsed | None = None
+Reader = Callable[[str, Sequence[str]], Parsed | ParseFailure]
 
 
 def parse(text: str, answer_type: str, options: Sequence[str] = ()) -> Parsed | ParseFailure:
@@ -99,7 +58,7 @@ def parse(text: str, answer_type: str, options: Sequence[str] = ()) -> Parsed | 
 
     Args:
         text: what the model said; anything at all, of any length.
-        answer_type: see `drive_vqa.schema.QUESTIONS`.
+        answer_type: see `drive_vqa.schema.TRUTH`.
         options: the choices, for `choice` and `bool`.
 
     Raises:
@@ -113,7 +72,8 @@ def parse(text: str, answer_type: str, options: Sequence[str] = ()) -> Parsed | 
     said = concluded(plain(said))
     if len(said) > MAX_CHARACTERS:
         return ParseFailure("too_long", "it unfolds to a long text")
-    if not any(character.isalnum() for character in said):
+    is_empty_list = answer_type == "regions" and said == NO_REGIONS
+    if not is_empty_list and not any(character.isalnum() for character in said):
         return ParseFailure("empty")
     answer = _READERS[answer_type](said, options)
     if isinstance(answer, ParseFailure) and answer.reason in _GIVES_WAY_TO_REFUSAL and is_refusal(said):
@@ -121,85 +81,84 @@ def parse(text: str, answer_type: str, options: Sequence[str] = ()) -> Parsed | 
     return answer
 
 
-def _localization(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
-    """Distance and bearing, each with its unit; without any unit, the first number is the distance and the second the bearing."""
-    quantities = _answers(said)
-    distance = _one_value(said, quantities, "length")
-    bearing = _one_value(said, quantities, "angle")
-    if isinstance(distance, float) and isinstance(bearing, float):
-        return Parsed(distance_m=distance, bearing_deg=bearing)
-    for part in (distance, bearing):
+def _pair(said: str, make: Callable[[float | None, float | None], Parsed]) -> Parsed | ParseFailure:
+    """A length and an angle, each with its unit; without any unit, the first number is the length."""
+    quantities = answers(said)
+    distance, angle = one_value(said, quantities, LENGTH), one_value(said, quantities, ANGLE)
+    if isinstance(distance, float) and isinstance(angle, float):
+        return make(distance, angle)
+    for part in (distance, angle):
         if isinstance(part, ParseFailure) and part.reason not in ("no_answer", "missing_unit", "wrong_unit"):
             return part
-    bare = [quantity for quantity in quantities if quantity.dimension is None]
-    if len(bare) == 2 and isinstance(distance, ParseFailure) and isinstance(bearing, ParseFailure):
-        return _bare_pair(said, bare)
-    if len(bare) == 1 and not (isinstance(distance, ParseFailure) and isinstance(bearing, ParseFailure)):
-        kept_m = distance if isinstance(distance, float) else _checked_length(bare[0].value)
-        kept_deg = bearing if isinstance(bearing, float) else signed_bearing_deg(said, bare[0])
-        return _missing_unit(bare, _kept_pair(kept_m, kept_deg))
+    bare = bare_numbers(quantities)
+    known = isinstance(distance, float) or isinstance(angle, float)
+    if len(bare) == (1 if known else 2):
+        kept_m = distance if isinstance(distance, float) else LENGTH.read(said, bare[0])
+        kept_deg = angle if isinstance(angle, float) else ANGLE.read(said, bare[-1])
+        both = isinstance(kept_m, float) and isinstance(kept_deg, float)
+        return _missing_unit(bare, make(_number(kept_m), _number(kept_deg)) if both else None)
     if isinstance(distance, float):
-        return ParseFailure("incomplete", "no bearing", kept=Parsed(distance_m=distance))
-    if isinstance(bearing, float):
-        return ParseFailure("incomplete", "no distance", kept=Parsed(bearing_deg=bearing))
+        return ParseFailure("incomplete", "no angle", kept=make(distance, None))
+    if isinstance(angle, float):
+        return ParseFailure("incomplete", "no distance", kept=make(None, angle))
     return distance
 
 
-def _bare_pair(said: str, bare: Sequence[Quantity]) -> ParseFailure:
-    kept = _kept_pair(_checked_length(bare[0].value), signed_bearing_deg(said, bare[1]))
-    return _missing_unit(bare, kept)
+def _number(value: float | ParseFailure) -> float | None:
+    return value if isinstance(value, float) else None
 
 
-def _kept_pair(distance: float | ParseFailure | None, bearing: float | None) -> Parsed | None:
-    if not isinstance(distance, float) or bearing is None or not abs(bearing) <= MAX_TURN_DEG:
-        return None
-    return Parsed(distance_m=distance, bearing_deg=_wrapped(bearing))
+def _localization(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
+    return _pair(said, lambda distance_m, angle_deg: Parsed(distance_m=distance_m, bearing_deg=angle_deg))
+
+
+def _motion(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
+    return _pair(said, lambda distance_m, angle_deg: Parsed(distance_m=distance_m, yaw_deg=angle_deg))
 
 
 def _missing_unit(bare: Sequence[Quantity], kept: Parsed | None) -> ParseFailure:
     return ParseFailure("missing_unit", ", ".join(f"{quantity.value:g}" for quantity in bare), kept=kept)
 
 
-def _distance(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
-    return _quantity(said, "length", lambda value: Parsed(distance_m=value))
+def _quantity(measure: Measure, make: Callable[[float], Parsed]) -> Reader:
+    """A reader of one number with its unit."""
+
+    def read(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
+        quantities = answers(said, never_label="time" if measure.dimension == "time" else None)
+        if measure.dimension == "time":
+            quantities = _without_reach(said, quantities)
+        value = one_value(said, quantities, measure)
+        if isinstance(value, float):
+            return make(value)
+        if value.reason != "missing_unit":
+            return value
+        bare = bare_numbers(quantities)
+        kept = agreed(said, bare, measure)
+        return _missing_unit(bare, make(kept)) if isinstance(kept, float) else kept
+
+    return read
 
 
-def _bearing(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
-    return _quantity(said, "angle", lambda value: Parsed(bearing_deg=value))
-
-
-def _speed(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
-    return _quantity(said, "speed", lambda value: Parsed(speed_mps=value))
-
-
-def _quantity(said: str, dimension: Dimension, make: Callable[[float], Parsed]) -> Parsed | ParseFailure:
-    """One number with its unit."""
-    quantities = _answers(said)
-    value = _one_value(said, quantities, dimension)
-    if isinstance(value, float):
-        return make(value)
-    if value.reason != "missing_unit":
-        return value
-    bare = [quantity for quantity in quantities if quantity.dimension is None]
-    kept = _agreed(said, bare, dimension)
-    return _missing_unit(bare, make(kept)) if isinstance(kept, float) else kept
+def _without_reach(said: str, quantities: Sequence[Quantity]) -> list[Quantity]:
+    """Leave out "over the next 3 seconds" where another time is told."""
+    rest = [one for one in quantities if not _NEXT.search(said[max(one.start - _LOOK_BACK, 0) : one.start])]
+    return rest if any(one.dimension == "time" for one in rest) else list(quantities)
 
 
 def _clock(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
     """An hour; "o'clock" may be left out where one number alone is said."""
     said = _WHOLE_HOUR.sub(r"\1", said)
-    quantities = _answers(said, bare_one=True)
-    hours = [quantity for quantity in quantities if quantity.dimension == "hour"]
-    hours = hours or [quantity for quantity in quantities if quantity.dimension is None]
-    value = _agreed(said, hours, "hour")
+    quantities = answers(said, bare_one=True)
+    hours = [quantity for quantity in quantities if quantity.dimension == "hour"] or bare_numbers(quantities)
+    value = agreed(said, hours, HOUR)
     return Parsed(clock_hour=int(value)) if isinstance(value, float) else value
 
 
 def _count(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
-    counts = [quantity for quantity in _answers(said, bare_one=True) if quantity.dimension is None]
+    counts = bare_numbers(answers(said, bare_one=True))
     if not counts and any(word in ("no", "none", "nothing") for word in said.replace(",", " ").split()[:3]):
         return Parsed(count=0)
-    value = _agreed(said, counts, None)
+    value = agreed(said, counts, COUNT)
     return Parsed(count=int(value)) if isinstance(value, float) else value
 
 
@@ -217,88 +176,33 @@ def _not_chosen(named: NamedChoice) -> ParseFailure:
     return ParseFailure("several_values" if named.several else "no_answer", named.detail[:80])
 
 
-def _answers(said: str, *, bare_one: bool = False) -> list[Quantity]:
-    """Quantities that may be an answer: no region numbers, no list numbers, and "one" only where a number is asked for."""
-    answers: list[Quantity] = []
-    previous: Quantity | None = None
-    after_label = False
-    for quantity in find_quantities(said):
-        between = said[previous.end : quantity.start] if previous else ""
-        after_label = is_label(said, quantity, between if after_label else None)
-        previous = quantity
-        pronoun = quantity.number.spelled and quantity.value == 1 and quantity.dimension is None
-        if not after_label and (bare_one or not pronoun):
-            answers.append(quantity)
-    return answers
+def _undetermined(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
+    gives_measure = any(quantity.dimension in _MEASURED for quantity in answers(said))
+    return Parsed(undetermined=is_refusal(said) and not gives_measure)
 
 
-def _one_value(said: str, quantities: Sequence[Quantity], dimension: Dimension) -> float | ParseFailure:
-    """The value that all quantities of a dimension agree on."""
-    asked = [quantity for quantity in quantities if quantity.dimension == dimension]
-    if asked:
-        return _agreed(said, asked, dimension)
-    if any(quantity.dimension is None for quantity in quantities):
-        return ParseFailure("missing_unit")
-    others = [quantity for quantity in quantities if quantity.dimension != "other"]
-    return ParseFailure("wrong_unit", others[0].dimension or "") if others else ParseFailure("no_answer", said[:80])
-
-
-def _agreed(said: str, quantities: Sequence[Quantity], dimension: Dimension | None) -> float | ParseFailure:
-    if not quantities:
-        return ParseFailure("no_answer", said[:80])
-    values = [_read(said, quantity, dimension) for quantity in quantities]
-    good = [value for value in values if isinstance(value, float)]
-    if len(good) < len(values):
-        return next(value for value in values if isinstance(value, ParseFailure))
-    if all(_same(good[0], value, dimension) for value in good):
-        return good[0]
-    return ParseFailure("several_values", ", ".join(f"{v:g}" for v in good)[:80], (min(good), max(good)))
-
-
-def _read(said: str, quantity: Quantity, dimension: Dimension | None) -> float | ParseFailure:
-    """A quantity as a value of what is asked, checked for range."""
-    written = said[quantity.start : quantity.end][:40]
-    if not math.isfinite(quantity.value):
-        return ParseFailure("not_a_number", written)
-    if dimension == "length":
-        return _checked_length(quantity.value)
-    if dimension == "angle":
-        bearing_deg = signed_bearing_deg(said, quantity)
-        if bearing_deg is None:
-            return ParseFailure("contradiction", f"{written} and the other side")
-        in_range = abs(bearing_deg) <= MAX_TURN_DEG
-        return _wrapped(bearing_deg) if in_range else ParseFailure("out_of_range", written)
-    if dimension == "speed":
-        return quantity.value if 0 <= quantity.value <= MAX_SPEED_MPS else ParseFailure("out_of_range", written)
-    low, high = (1, 12) if dimension == "hour" else (0, MAX_COUNT)
-    whole = quantity.value.is_integer() and low <= quantity.value <= high
-    return quantity.value if whole else ParseFailure("out_of_range", written)
-
-
-def _checked_length(value_m: float) -> float | ParseFailure:
-    if math.isfinite(value_m) and 0 <= value_m <= MAX_DISTANCE_M:
-        return value_m
-    return ParseFailure("out_of_range" if math.isfinite(value_m) else "not_a_number", f"{value_m:g}")
-
-
-def _same(first: float, second: float, dimension: Dimension | None) -> bool:
-    if dimension == "angle":
-        return abs(_wrapped(first - second)) <= 1.0
-    return math.isclose(first, second, rel_tol=SAME_VALUE_SHARE if dimension in ("length", "speed") else 0.0)
-
-
-def _wrapped(angle_deg: float) -> float:
-    """Degrees in (-180, 180]; `drive_vqa.geometry.wrap_deg` without numpy, so that parsing stays light."""
-    return 180.0 - (180.0 - angle_deg) % 360.0
-
-
-_READERS: dict[str, Callable[[str, Sequence[str]], Parsed | ParseFailure]] = {
+_READERS: dict[str, Reader] = {
+    "distance": _quantity(LENGTH, lambda value: Parsed(distance_m=value)),
+    "bearing": _quantity(ANGLE, lambda value: Parsed(bearing_deg=value)),
+    "turn": _quantity(ANGLE, lambda value: Parsed(yaw_deg=value)),
+    "speed": _quantity(SPEED, lambda value: Parsed(speed_mps=value)),
+    "longitudinal": _quantity(LONGITUDINAL, lambda value: Parsed(x_m=value)),
+    "lateral": _quantity(LATERAL, lambda value: Parsed(y_m=value)),
+    "time": _quantity(TIME, lambda value: Parsed(time_s=value)),
     "localization": _localization,
-    "distance": _distance,
-    "bearing": _bearing,
-    "speed": _speed,
+    "position": read_position,
+    "motion": _motion,
     "clock": _clock,
+    "count": _count,
     "choice": _choice,
     "bool": _bool,
-    "count": _count,
+    "ranking": read_ranking,
+    "regions": read_regions,
+    "interval": read_interval,
+    "box": read_box,
+    "interval_box": read_interval_box,
+    "undetermined": _undetermined,
 }
+
+ANSWER_TYPES = tuple(_READERS)
+"""Every answer type that is known."""

@@ -8,6 +8,7 @@ The dangerous error of a distance is FAR (it is nearer than thought), that of a 
     missed_approach          ĉ < 0          likewise: it closes, the answers recede
     left_right_flip          the answer lies on the other side of the straight-ahead line
     corridor_swap            the answer puts a target into the ego corridor that is not there, or out of it
+    hallucination            any other answer than a refusal to a question that what is shown does not tell
 
 Below 0.4 m the band of a distance is 0.1 m, so that an answer is far, cautious or right. Cases that do not apply (no answer, not
 closing, straight ahead) are masked; a rate over no cases is null with n = 0.
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
 from drive_vqa.geometry import wrap_deg
@@ -29,6 +31,9 @@ SLOW_CLOSING_SHARE = 0.8
 CORRIDOR_HALF_WIDTH_M = 1.8
 CORRIDOR_LENGTH_M = 60.0
 RANGE_BINS_M = (0.0, 10.0, 20.0, 40.0, 80.0)
+EGO_FAMILIES = ("ego", "future")
+FROM_EGO = ("localization", "distance", "bearing")
+"""Answer types that say where a mark is, in the families that ask it as seen from the ego."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,25 @@ class Judged:
 
     happened: Bool[np.ndarray, "*n"]
     applies: Bool[np.ndarray, "*n"]
+
+
+def measured_from_ego(cases: pd.DataFrame) -> Bool[np.ndarray, "n"]:
+    """Which questions ask how far from the ego, or in which direction, one mark is.
+
+    Sizes, distances between objects and the ego's own way are not among them: there, far is not more dangerous than near.
+
+    Args:
+        cases: with the columns family, answer_type and mark_count.
+    """
+    places = cases["family"].isin(EGO_FAMILIES) & cases["answer_type"].isin(FROM_EGO) & (cases["mark_count"] == 1)
+    return np.asarray(places, dtype=bool)
+
+
+def hallucinated(
+    asked: Bool[np.ndarray, "*n"], refused: Bool[np.ndarray, "*n"], read: Bool[np.ndarray, "*n"]
+) -> Judged:
+    """Answers where none can be known; applies to the questions asked so, where the answer was read."""
+    return Judged(asked & read & ~refused, asked & read)
 
 
 def dangerous_far(truth_m: Float[np.ndarray, "*n"], answer_m: Float[np.ndarray, "*n"]) -> Judged:

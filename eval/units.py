@@ -1,4 +1,4 @@
-"""Units: which one belongs to a number, and how a number in it becomes metres, degrees or metres a second."""
+"""Units: which one belongs to a number, and how a number in it becomes metres, degrees, metres a second or seconds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from eval.numbers import Number, find_numbers
 
-Dimension = Literal["length", "angle", "speed", "hour", "other"]
+Dimension = Literal["length", "angle", "speed", "hour", "time", "other"]
 
 _PER_SECOND = r"(?: ?/ ?| per | a )(?:s|secs?|seconds?)"
 _PER_HOUR = r"(?: ?/ ?| per | an )(?:h|hrs?|hours?)"
@@ -21,7 +21,7 @@ _FOOT = r"(?:feet|foot|ft)"
 
 @dataclass(frozen=True)
 class Unit:
-    """What one of a unit is worth in metres, degrees, metres a second or hours of the clock; `other` is worth nothing."""
+    """What one of a unit is worth in metres, degrees, metres a second, seconds or hours of the clock; `other`: nothing."""
 
     pattern: str
     dimension: Dimension
@@ -46,9 +46,11 @@ _UNITS = (
     Unit(r"degrees?|degs?|度", "angle"),
     Unit(r"radians?|rads?", "angle", math.degrees(1.0)),
     Unit(r"o ?'? ?clock", "hour"),
-    Unit(
-        r"milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|hours?|hrs?|h|hz|percent|frames?|km ?/ ?s|m ?/ ?min", "other"
-    ),
+    Unit(r"hz|percent|frames?|km ?/ ?s|m ?/ ?min", "other"),
+    Unit(r"milliseconds?|millis|msecs?|ms", "time", 0.001),
+    Unit(r"seconds?|secs?|s|秒", "time"),
+    Unit(r"minutes?|mins?", "time", 60.0),
+    Unit(r"hours?|hrs?|h", "time", 3600.0),
 )
 _NAMED = "|".join(f"(?P<u{index}>{unit.pattern})" for index, unit in enumerate(_UNITS))
 _AFTER = re.compile(rf"\.? ?-?(?:(?:{_NAMED})(?![a-z0-9^/])|(?P<degree> ?°)|(?P<percent>%))")
@@ -69,7 +71,7 @@ class Quantity:
     """A number with its unit.
 
     Attributes:
-        value: in metres, degrees, metres a second or hours; as written where there is no unit.
+        value: in metres, degrees, metres a second, seconds or hours of the clock; as written where there is no unit.
         dimension: None where no unit was written.
         start: first character of the number.
         end: one past the last character of the unit.
@@ -87,6 +89,11 @@ def find_quantities(text: str) -> list[Quantity]:
     """All numbers of a plain text with their units, in order; `20 to 25 m` gives 20 m and 25 m."""
     found = [quantity for number in find_numbers(text) for quantity in _with_unit(text, number)]
     return _add_inches(text, _inherit_units(text, found))
+
+
+def unit_follows(text: str, end: int) -> bool:
+    """Whether a unit stands at `end` of a plain text, so that the number before it is a measure."""
+    return bool(_AFTER.match(text, end))
 
 
 def _with_unit(text: str, number: Number) -> list[Quantity]:

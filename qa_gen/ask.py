@@ -1,130 +1,92 @@
-"""Ask all questions about a group: rows of the `questions` table."""
+"""Ask all questions about some logs: rows of their `groups` and `questions` tables."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from drive_vqa.schema import GROUPS
+from qa_gen.asked import Asked
+from qa_gen.assemble import GroupsOfLog, question_table
 from qa_gen.catalogue import TYPES
-from qa_gen.config import GenerateConfig
-from qa_gen.conflict import time_to_collision_s, ttc_bin
-from qa_gen.groups import KIND_OF_FAMILY, Group, Mark
-from qa_gen.moment import Drive, Moment
-from qa_gen.question_type import Asked, QuestionType, Truth
+from qa_gen.config import HORIZONS_S, GenerateConfig
+from qa_gen.describe import descriptions
+from qa_gen.drive import Drive
+from qa_gen.forms import Chunk, chunks, kept_chains
+from qa_gen.group_table import group_table
+from qa_gen.groups import Groups, choose_subsets, make_groups
+from qa_gen.question_type import QuestionType
+from qa_gen.slices import slices_of
 
-ID_LENGTH = 16
+BENCH = "target"
+BENCH_TYPES = (
+    "distance_t0", "bearing_t0",
+    *(f"{name}_t{horizon_s}" for horizon_s in HORIZONS_S for name in ("localization", "ego_speed", "target_speed")),
+)  # fmt: skip
+"""What is asked about a target of the bench: STRIDE-QA-Bench's thirteen, and distance and bearing jointly at 0 s too."""
 
 
-def ask(group: Group, drive: Drive, config: GenerateConfig) -> Iterator[dict[str, Any]]:
-    """Rows of all questions about a group that have a clear answer.
+def ask(
+    drive: Drive, log_splits: Sequence[str], config: GenerateConfig, *, bench_groups: int = 0
+) -> tuple[pa.Table, pa.Table]:
+    """Rows of the `groups` and of the `questions` table of some logs, in the order of logs.
 
-    A question is left out where its target is not labelled at the horizon.
+    Args:
+        drive: the logs.
+        log_splits: the split of each, see `qa_gen.split`.
+        config: what is asked.
+        bench_groups: how many groups of the bench each log is to give, if it is for the test.
+
+    Raises:
+        ConfigError: there is no front camera of a name that the config knows.
     """
-    ttc_bins = {mark.number: _ttc_bin(group.present, mark, config) for mark in group.marks}
-    for kind in _types_for(group, config):
-        then = drive.at(group.present, kind.horizon_s, config.time_tolerance_s)
-        if then is None:
-            continue
-        for marks in _subjects(group, kind.marks):
-            asked = _asked(marks, then)
-            truth = None if asked is None else kind.truth(asked)
-            if truth is not None:
-                yield _row(kind, group, drive.log_id, marks, then, truth, ttc_bins, config.seed)
+    kinds = [kind for kind in config.kinds if any(kind in question.group_kinds for question in _types(config))]
+    made = {kind: make_groups(drive, kind, log_splits, config, bench_groups=bench_groups) for kind in kinds}
+    made = {kind: groups for kind, groups in made.items() if len(groups)}
+    parts, asked = {}, []
+    for kind, groups in made.items():
+        marks = _subjects(drive, groups, config, np.argwhere(groups.tracks >= 0))
+        parts[kind] = GroupsOfLog(groups, slices_of(marks))
+        asked += list(_questions(drive, groups, config))
+    tables = [group_table(drive, groups, descriptions(drive, groups)) for groups in made.values()]
+    groups_table = pa.concat_tables([GROUPS.empty_table(), *tables]).combine_chunks()
+    return groups_table, question_table(drive, parts, asked)
 
 
-def _types_for(group: Group, config: GenerateConfig) -> list[QuestionType]:
+def _types(config: GenerateConfig) -> list[QuestionType]:
     return [
         kind
         for kind in TYPES.values()
-        if kind.family in config.families
-        and KIND_OF_FAMILY[kind.family] == group.kind
-        and (kind.family != "future" or kind.horizon_s in config.horizons_s)
+        if kind.family in config.families and (kind.family != "future" or kind.horizon_s in config.horizons_s)
     ]
 
 
-def _subjects(group: Group, marks: int) -> Sequence[tuple[Mark, ...]]:
-    """Whom a question with so many marks can be about."""
-    return {0: ((),), 1: tuple((mark,) for mark in group.marks), 2: group.pairs}[marks]
+def _questions(drive: Drive, groups: Groups, config: GenerateConfig) -> Iterator[Chunk]:
+    types = [kind for kind in _types(config) if groups.kind in kind.group_kinds]
+    if groups.kind == BENCH:
+        types = [kind for kind in types if kind.name in BENCH_TYPES]
+    for roles in sorted({kind.roles for kind in types}):
+        asked = _asked(drive, groups, config, roles)
+        kept = None if groups.kind == BENCH else kept_chains(asked)
+        for kind in types:
+            if kind.roles == roles and len(asked):
+                yield from chunks(kind, asked, kept)
 
 
-def _asked(marks: tuple[Mark, ...], then: Moment) -> Asked | None:
-    """None where an agent is not labelled at that moment."""
-    later = [then.agents.get(mark.agent.track_id) for mark in marks]
-    agents_then = tuple(agent for agent in later if agent is not None)
-    if len(agents_then) < len(marks):
-        return None
-    names, agents_now = tuple(mark.name for mark in marks), tuple(mark.agent for mark in marks)
-    return Asked(names, agents_now, agents_then, then.ego_speed_mps)
+def _asked(drive: Drive, groups: Groups, config: GenerateConfig, roles: int) -> Asked:
+    """The subjects of types with so many roles."""
+    everything = groups.kind == BENCH
+    if roles == 0:
+        return _subjects(drive, groups, config, np.argwhere(groups.ego_fresh | groups.fresh.any(-1) | everything))
+    if roles == 1:
+        return _subjects(drive, groups, config, np.argwhere((groups.tracks >= 0) & (groups.fresh | everything)))
+    group, slots = choose_subsets(drive, groups, roles, config.max_pairs if roles == 2 else config.max_triples, config)
+    return _subjects(drive, groups, config, np.concatenate([group[:, None], slots], axis=-1))
 
 
-def _row(
-    kind: QuestionType,
-    group: Group,
-    log_id: str,
-    marks: tuple[Mark, ...],
-    then: Moment,
-    truth: Truth,
-    ttc_bins: dict[int, str | None],
-    seed: int,
-) -> dict[str, Any]:
-    names = tuple(mark.name for mark in marks)
-    track_ids = [mark.agent.track_id for mark in marks]
-    subject = [log_id, str(group.present.frame), kind.family, kind.name, str(kind.version), *track_ids]
-    template = int(_hash(str(seed), *subject), 16) % len(kind.wordings)
-    question = kind.fill(kind.wordings[template], names)
-    options = [kind.fill(option, names) for option in kind.options]
-    return {
-        "qa_id": _hash(*subject, str(kind.horizon_s), question)[:ID_LENGTH],
-        "group_id": group.group_id,
-        "log_id": log_id,
-        "frame": group.present.frame,
-        "truth_frame": then.frame,
-        "family": kind.family,
-        "type": kind.name,
-        "template": template,
-        "template_version": kind.version,
-        "answer_type": kind.answer_type,
-        "marks": [mark.number for mark in marks],
-        "track_ids": track_ids,
-        "question": question,
-        "options": sorted(options, key=lambda option: _hash(str(seed), *subject, option)),
-        "answer": kind.answer(truth),
-        "truth": truth,
-        "horizon_s": kind.horizon_s,
-        "evidence": [{"mark": mark.number, "context": context} for mark in marks for context, _ in mark.regions],
-        "split": group.split,
-        "slices": _slices(marks[0], then, ttc_bins) if marks else NO_SLICES,
-    }
-
-
-NO_SLICES: dict[str, Any] = dict.fromkeys(
-    ("category", "distance_m", "visible_fraction", "moving", "in_view_at_t", "ttc_bin")
-)
-
-
-def _slices(mark: Mark, then: Moment, ttc_bins: dict[int, str | None]) -> dict[str, Any]:
-    agent = mark.agent
-    return {
-        "category": agent.category,
-        "distance_m": agent.distance_m,
-        "visible_fraction": agent.region.visible_fraction if agent.region else 0.0,
-        "moving": agent.moving,
-        "in_view_at_t": then.agents[agent.track_id].region is not None,
-        "ttc_bin": ttc_bins[mark.number],
-    }
-
-
-def _ttc_bin(present: Moment, mark: Mark, config: GenerateConfig) -> str | None:
-    """None where a velocity is not known."""
-    agent = mark.agent
-    if present.ego_speed_mps is None or agent.vx_mps is None or agent.vy_mps is None:
-        return None
-    ego_box = np.array([config.ego_centre_x_m, 0.0, config.ego_length_m, config.ego_width_m, 0.0])
-    return ttc_bin(time_to_collision_s(ego_box, present.ego_speed_mps, agent.ground_box, agent.vx_mps, agent.vy_mps))
-
-
-def _hash(*parts: str) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _subjects(drive: Drive, groups: Groups, config: GenerateConfig, places: np.ndarray) -> Asked:
+    """Subjects from rows of group and slots."""
+    places = places.astype(np.int64)
+    return Asked(drive, groups, config, places[:, 0], places[:, 1:], np.zeros(len(places), np.int64))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from qa_gen import ego_centric, future_motion, object_centric
+from qa_gen import ego_centric, future_motion, object_centric, unanswerable, when_where
 from qa_gen.question_type import QuestionType
 
 TYPES: dict[str, QuestionType] = {
-    kind.name: kind for kind in (*object_centric.TYPES, *ego_centric.TYPES, *future_motion.TYPES)
+    kind.name: kind
+    for module in (object_centric, ego_centric, future_motion, when_where, unanswerable)
+    for kind in module.TYPES
 }
 """By name, family after family."""
 
@@ -21,21 +23,32 @@ def catalogue() -> list[dict[str, Any]]:
             "type": kind.name,
             "version": kind.version,
             "answer_type": kind.answer_type,
-            "marks": kind.marks,
+            "forms": list(kind.forms),
+            "groups": list(kind.group_kinds),
+            "marks": kind.roles,
             "horizon_s": kind.horizon_s,
             "tolerance": kind.tolerance,
             "wordings": len(kind.wordings),
-            "example": kind.fill(kind.wordings[0], ("Region 1", "Region 2")),
+            "example": example(kind),
         }
         for kind in TYPES.values()
     ]
+
+
+def example(kind: QuestionType) -> str:
+    """The first wording of a type about the regions 1, 2 and 3."""
+    text = kind.wordings[0].replace("{p}", kind.parameters[0] if kind.parameters else "")
+    for number, role in enumerate(("a", "b", "c"), start=1):
+        text = text.replace(f"{{{role}}}", f"Region {number}")
+    return text
 
 
 def list_types() -> str:
     """The catalogue as text, for `drive-vqa generate --list`."""
     lines = []
     for row in catalogue():
-        marks = {0: "no region", 1: "1 region", 2: "2 regions"}[row["marks"]]
-        facts = f"{row['answer_type']}, {marks}, {row['tolerance']}, {row['wordings']} wordings, v{row['version']}"
-        lines.append(f"{row['family']:<6}  {row['type']:<19}  {facts}\n        {row['example']}")
-    return "\n".join(lines)
+        marks = {0: "no region", 1: "1 region"}.get(row["marks"], f"{row['marks']} regions")
+        facts = f"{row['answer_type']} ({', '.join(row['forms'])}), {marks}, {row['tolerance']}"
+        lines.append(f"{row['family']:<13} {row['type']:<22} {facts}, {row['wordings']} wordings, v{row['version']}")
+        lines.append(f"              {row['example']}")
+    return "\n".join([*lines, f"{len(TYPES)} types"])

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 from drive_vqa.config import strict_config
 
-FAMILIES = ("object", "ego", "future")
+FAMILIES = ("object", "ego", "future", "when_where", "unanswerable")
+FORMS = ("open", "choice", "yes_no")
+KINDS = ("single", "surround", "sequence", "clip", "target")
+"""Kinds of groups, see `qa_gen.groups`."""
+
+MOST_MARKS = 9
+"""Of ten numbers at least one is left for a mark that is not there."""
+
 HORIZONS_S = (0, 1, 2, 3)
 """How far ahead the future family asks, seconds; type names end in these numbers."""
 
@@ -18,20 +25,32 @@ class GenerateConfig:
 
     Attributes:
         families: which families of questions to ask.
+        forms: open questions, multiple choice, yes or no.
+        kinds: which groups of images to make, see `qa_gen.groups`.
         seed: chooses marks' numbers, pairs and wordings.
+        need_images: leave out moments without images; without it logs that have none are asked about from their tracks alone.
         cameras: names of the front camera in different sources; the first that a log has is used.
         context_offsets_s: when the images of a sequence were taken, relative to the present, which comes last.
+        clip_images: how many images a clip has.
+        clip_step_s: time between two of them.
         horizons_s: how far ahead the future family asks.
         keyframe_step_s: time between two moments that are asked about.
         time_tolerance_s: how far a frame may be from the time that is wanted.
         max_marks: regions marked in one group.
-        max_pairs: pairs of marks that the object-centric family asks about in one group.
+        max_pairs: pairs of marks that are asked about in one group.
+        max_triples: sets of three marks.
         min_box_px: least width and height of a marked region, pixels of the original image.
         min_visible_fraction: least visible share of a marked region.
         max_distance_m: farthest marked object.
+        least_change: an agent that has changed by less in place (metres) and speed (m/s) is not asked about again …
+        repeat_after_s: … before so much time has passed.
+        flatten: share of the open questions with a number that is kept where a log has too many of some answers.
+        bench_groups: how many groups the `bench` split is to have over all logs of the test split.
+        bench_step_s: time between two moments of the bench.
         val_fraction: share of logs in `val`.
         test_fraction: share of logs in `test`.
         split_seed: chooses which.
+        place_overlap: logs whose paths coincide by more than this share stay in one split.
         ego_length_m: own vehicle's size, for time to collision.
         ego_width_m: likewise.
         ego_centre_x_m: where its centre is ahead of the ego origin (the rear axle in nuScenes).
@@ -41,20 +60,32 @@ class GenerateConfig:
     """
 
     families: tuple[str, ...] = FAMILIES
+    forms: tuple[str, ...] = FORMS
+    kinds: tuple[str, ...] = KINDS
     seed: int = 0
-    cameras: tuple[str, ...] = ("CAM_FRONT", "front_camera")
+    need_images: bool = True
+    cameras: tuple[str, ...] = ("CAM_FRONT", "front_camera", "ring_front_center", "image_02")
     context_offsets_s: tuple[float, ...] = (-1.5, -1.0, -0.5, 0.0)
+    clip_images: int = 8
+    clip_step_s: float = 0.5
     horizons_s: tuple[int, ...] = HORIZONS_S
     keyframe_step_s: float = 0.5
     time_tolerance_s: float = 0.1
     max_marks: int = 6
-    max_pairs: int = 3
+    max_pairs: int = 4
+    max_triples: int = 2
     min_box_px: float = 12.0
     min_visible_fraction: float = 0.25
     max_distance_m: float = 60.0
+    least_change: float = 0.3
+    repeat_after_s: float = 3.0
+    flatten: float = 0.8
+    bench_groups: int = 450
+    bench_step_s: float = 1.0
     val_fraction: float = 0.15
     test_fraction: float = 0.15
     split_seed: int = 0
+    place_overlap: float = 0.5
     ego_length_m: float = 4.6
     ego_width_m: float = 1.9
     ego_centre_x_m: float = 1.4
@@ -62,12 +93,31 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         if not self.families or set(self.families) - set(FAMILIES):
             raise ValueError(f"families are {', '.join(FAMILIES)}; got {', '.join(self.families) or 'none'}")
+        if not self.forms or set(self.forms) - set(FORMS):
+            raise ValueError(f"forms are {', '.join(FORMS)}; got {', '.join(self.forms) or 'none'}")
+        if not self.kinds or set(self.kinds) - set(KINDS):
+            raise ValueError(f"kinds are {', '.join(KINDS)}; got {', '.join(self.kinds) or 'none'}")
+        if not 1 <= self.max_marks <= MOST_MARKS:
+            raise ValueError(f"max_marks is from 1 to {MOST_MARKS}; got {self.max_marks}")
         if not self.horizons_s or set(self.horizons_s) - set(HORIZONS_S):
             raise ValueError(f"horizons_s are among {HORIZONS_S}; got {self.horizons_s}")
         offsets_s = self.context_offsets_s
         if not offsets_s or offsets_s[-1] != 0.0 or list(offsets_s) != sorted(set(offsets_s)):
             raise ValueError(f"context_offsets_s must rise and end in 0; got {offsets_s}")
-        if min(self.keyframe_step_s, self.max_marks, self.max_distance_m, self.ego_length_m, self.ego_width_m) <= 0:
-            raise ValueError("keyframe_step_s, max_marks, max_distance_m and the ego's size must be greater than 0")
+        if (
+            min(
+                self.keyframe_step_s,
+                self.bench_step_s,
+                self.clip_step_s,
+                self.clip_images,
+                self.max_distance_m,
+                self.ego_length_m,
+                self.ego_width_m,
+            )
+            <= 0
+        ):
+            raise ValueError(
+                "times between moments and images, clip_images, max_distance_m and the ego's size must be greater than 0"
+            )
         if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction and test_fraction must be 0 or more and leave some logs to train on")

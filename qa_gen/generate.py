@@ -2,89 +2,191 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from drive_vqa.config import to_dict
 from drive_vqa.executor import Summary, map_logs, write_errors
-from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store, fingerprint
 from qa_gen.ask import ask
 from qa_gen.catalogue import TYPES
 from qa_gen.config import GenerateConfig
-from qa_gen.groups import group_row, make_groups
-from qa_gen.moment import read_drive
-from qa_gen.split import TRAIN_TIME_SHARE, split_logs, split_rule
+from qa_gen.counts import count_questions
+from qa_gen.drive import Drive, cameras_of, join_drives, read_drive
+from qa_gen.split import TIME_WITHIN_LOG, TRAIN_TIME_SHARE, SplitPlan, plan_splits
 
 STEP = "generate"
 INPUTS = ("frames", "sensor_data", "tracks")
-Row = dict[str, Any]
+OUTPUTS = ("groups", "questions")
+
+
+BATCH_LOGS = 12
+BATCH_BYTES = 4_000_000
+"""Logs are worked on together, which is faster: up to so many, and so much of the tracks' files that memory stays small."""
 
 
 @dataclass(frozen=True)
 class _Task:
     """One log to ask about: small and picklable."""
 
-    store: Store
     log_id: str
     split: str
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Logs that are worked on together."""
+
+    store: Store
     config: GenerateConfig
+    bench_groups: int
+    tasks: tuple[_Task, ...]
+
+    @property
+    def log_id(self) -> str:
+        """Of the first; a batch is named by it."""
+        return self.tasks[0].log_id
+
+    def singles(self) -> list[_Batch]:
+        """Each log alone."""
+        return [replace(self, tasks=(task,)) for task in self.tasks]
+
+    def in_parts(self, tasks: Sequence[_Task]) -> list[_Batch]:
+        """Neighbours together, as many as are worked on in one go."""
+        parts: list[list[_Task]] = []
+        size = 0
+        for task in tasks:
+            path = self.store.path("tracks", task.log_id)
+            own = path.stat().st_size if path.exists() else 0
+            if not parts or size + own > BATCH_BYTES or len(parts[-1]) == BATCH_LOGS:
+                parts.append([])
+                size = 0
+            parts[-1].append(task)
+            size += own
+        return [replace(self, tasks=tuple(part)) for part in parts]
+
+    def is_current(self, task: _Task) -> bool:
+        """Whether a log's tables are there, made from the same."""
+        missing = not all(self.store.path(table, task.log_id).exists() for table in (*OUTPUTS, *INPUTS))
+        if missing:
+            return False
+        key = self.fingerprint(task)
+        return all(self.store.is_current(table, task.log_id, key) for table in OUTPUTS)
+
+    def fingerprint(self, task: _Task) -> str:
+        """What a log's tables are made from."""
+        tables = [*INPUTS, *(("map_elements",) if self.store.path("map_elements", task.log_id).exists() else ())]
+        made_of = {table: self.store.digest(table, task.log_id) for table in tables}
+        versions = {name: kind.version for name, kind in TYPES.items()}
+        settings = {**to_dict(self.config), "split": task.split, "bench": self.bench_groups, "versions": versions}
+        return fingerprint(STEP, settings, made_of)
 
 
-def generate(store: Store, config: GenerateConfig, *, workers: int | None = None) -> Summary:
+def generate(
+    store: Store,
+    config: GenerateConfig,
+    *,
+    workers: int | None = None,
+    executor: str = "local",
+    address: str | None = None,
+) -> Summary:
     """Write `groups` and `questions` of every log; logs whose questions are up to date are left alone.
 
     Args:
         store: with tracks (`drive-vqa fuse`).
         config: what is asked.
         workers: processes; the result does not depend on it.
+        executor: local or ray, see `drive_vqa.executor.map_logs`.
+        address: of the Ray cluster.
 
     Returns:
         What became of each log; failures are also in `errors-generate.jsonl`.
     """
-    splits = splits_of_store(store, config)
-    tasks = [_Task(store, log_id, split, config) for log_id, split in splits.items()]
-    summary = map_logs(_generate_log, tasks, step=STEP, workers=workers)
+    plan = plan_of_store(store, config)
+    whole = _Batch(
+        Store(store.root.resolve()),
+        config,
+        bench_groups_of_log(plan, config),
+        tuple(_Task(log_id, split) for log_id, split in plan.split_of.items()),
+    )
+    batches = whole.in_parts([task for task in whole.tasks if not whole.is_current(task)])
+    run = partial(
+        map_logs, _generate_batch, workers=workers, executor=executor, address=address, shared=whole.store.root
+    )
+    together = run(batches, step=STEP)
+    broken = [single for batch in batches if batch.log_id in _failed(together) for single in batch.singles()]
+    alone = run(broken, step=f"{STEP} one by one") if broken else Summary((), ())
+    summary = _joined(whole, together, alone, batches)
     write_errors(store.root / f"errors-{STEP}.jsonl", summary)
-    split = {"rule": split_rule(list(splits)), "train_time_share": TRAIN_TIME_SHARE, "logs": splits}
-    store.write_manifest(STEP, {**to_dict(config), "split": split})
+    split = {"rule": plan.rule, "train_time_share": TRAIN_TIME_SHARE, "logs": plan.split_of, "units": plan.units}
+    store.write_manifest(STEP, {**to_dict(config), "split": split, "counts": count_questions(store)})
     return summary
 
 
-def _generate_log(task: _Task) -> bool:
-    """Whether there was something to do."""
-    store, log_id = task.store, task.log_id
-    made_of = {table: store.digest(table, log_id) for table in INPUTS}
-    versions = {name: kind.version for name, kind in TYPES.items()}
-    key = fingerprint(STEP, {**to_dict(task.config), "split": task.split, "versions": versions}, made_of)
-    if store.is_current("groups", log_id, key) and store.is_current("questions", log_id, key):
-        return False
-    groups, questions = rows_of_log(store, log_id, task.split, task.config)
-    store.write("groups", log_id, table_from_rows("groups", groups), key)
-    store.write("questions", log_id, table_from_rows("questions", questions), key)
+def _failed(summary: Summary) -> set[str]:
+    return {failure.log_id for failure in summary.failures}
+
+
+def _joined(whole: _Batch, together: Summary, alone: Summary, batches: Sequence[_Batch]) -> Summary:
+    """What became of each log: of those in a batch that failed, what became of them alone."""
+    logs_of = {batch.log_id: [task.log_id for task in batch.tasks] for batch in batches}
+    done = {log_id for name in together.done for log_id in logs_of[name]} | set(alone.done)
+    touched = {log_id for log_ids in logs_of.values() for log_id in log_ids}
+    ordered = [task.log_id for task in whole.tasks]
+    return Summary(
+        tuple(log_id for log_id in ordered if log_id in done),
+        tuple(log_id for log_id in ordered if log_id not in touched),
+        alone.failures,
+    )
+
+
+def plan_of_store(store: Store, config: GenerateConfig) -> SplitPlan:
+    """Which split each log belongs to."""
+    return plan_splits(
+        store,
+        seed=config.split_seed,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        place_overlap=config.place_overlap,
+    )
+
+
+def bench_groups_of_log(plan: SplitPlan, config: GenerateConfig) -> int:
+    """How many groups of the bench each log of the test split is to give."""
+    test_logs = sum(split in ("test", TIME_WITHIN_LOG) for split in plan.split_of.values())
+    return -(-config.bench_groups // max(test_logs, 1))
+
+
+def _generate_batch(batch: _Batch) -> bool:
+    keys = {task: batch.fingerprint(task) for task in batch.tasks}
+    for tasks, drive in _drives(batch.store, batch.tasks):
+        splits = [task.split for task in tasks]
+        groups, questions = ask(drive, splits, batch.config, bench_groups=batch.bench_groups)
+        for task in tasks:
+            batch.store.write("groups", task.log_id, _of_log(groups, task.log_id), keys[task])
+            batch.store.write("questions", task.log_id, _of_log(questions, task.log_id), keys[task])
     return True
 
 
-def rows_of_log(store: Store, log_id: str, split: str, config: GenerateConfig) -> tuple[list[Row], list[Row]]:
-    """Rows of the `groups` and of the `questions` table of one log.
-
-    Args:
-        store: with the log's tracks.
-        log_id: the log.
-        split: its split, see `qa_gen.split.split_logs`.
-        config: what is asked.
-
-    Raises:
-        StoreError: a table is missing or contradicts itself.
-        ConfigError: the log has no camera of a name that the config knows.
-    """
-    drive = read_drive(store, log_id, config.cameras)
-    groups = make_groups(drive, split, config)
-    questions = [row for group in groups for row in ask(group, drive, config)]
-    return [group_row(group, log_id) for group in groups], questions
+def _drives(store: Store, tasks: Sequence[_Task]) -> Iterator[tuple[list[_Task], Drive]]:
+    """Logs with the same cameras as one drive."""
+    alike: dict[Any, list[tuple[_Task, Drive]]] = {}
+    for task in tasks:
+        drive = read_drive(store, task.log_id)
+        alike.setdefault(cameras_of(drive), []).append((task, drive))
+    for pairs in alike.values():
+        yield [task for task, _ in pairs], join_drives([drive for _, drive in pairs])
 
 
-def splits_of_store(store: Store, config: GenerateConfig) -> dict[str, str]:
-    """The split of every log."""
-    fractions = {"val_fraction": config.val_fraction, "test_fraction": config.test_fraction}
-    return split_logs(store.log_ids(), seed=config.split_seed, **fractions)
+def _of_log(table: pa.Table, log_id: str) -> pa.Table:
+    """The rows of a log; a log's rows stand together."""
+    rows = pc.indices_nonzero(pc.equal(table["log_id"], log_id))
+    if not len(rows):
+        return table.slice(0, 0)
+    first, last = rows[0].as_py(), rows[-1].as_py()
+    return table.slice(first, last - first + 1) if last - first + 1 == len(rows) else table.take(rows)

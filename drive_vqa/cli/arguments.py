@@ -9,7 +9,8 @@ from pathlib import Path
 from drive_vqa._version import __version__
 
 FORMATS = ("nuscenes", "pandaset", "kitti", "av2", "scenarionet")
-EXPORTS = ("kitti-tracking", "nuscenes-tracking")
+TRACK_EXPORTS = ("kitti-tracking", "nuscenes-tracking")
+QUESTION_EXPORTS = ("messages", "llamafactory", "ms-swift", "vlmevalkit", "lmms-eval", "stride-bench", "hf")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -82,17 +83,30 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 
     generate = _command(commands, "generate", "ask questions about the tracks, with checked answers and evidence")
     generate.add_argument("store", type=Path, nargs="?", metavar="STORE")
-    generate.add_argument("--families", metavar="A,B", help="of object, ego, future (default: all)")
+    generate.add_argument(
+        "--families", metavar="A,B", help="of object, ego, future, when_where, unanswerable (default: all)"
+    )
+    generate.add_argument("--forms", metavar="A,B", help="of open, choice, yes_no (default: all)")
     generate.add_argument("--list", action="store_true", help="print every question type and stop")
-    generate.add_argument("--preview", type=positive, metavar="N", help="print N questions and stop")
-    generate.add_argument("--executor", choices=("local",), default="local")
+    generate.add_argument(
+        "--preview", type=positive, metavar="N", help="also write STORE/preview.html: N questions of each type"
+    )
+    generate.add_argument("--executor", choices=("local", "ray"), default="local", help="ray: an existing Ray cluster")
+    generate.add_argument(
+        "--address", metavar="HOST:PORT", help="of the Ray cluster (default: $RAY_ADDRESS, else this machine's)"
+    )
     _add_workers(generate)
     _add_config(generate)
 
-    export = _command(commands, "export", "write tracks in the format of other tools")
+    export = _command(commands, "export", "write questions or tracks in the format of other tools")
     export.add_argument("store", type=Path, metavar="STORE")
-    export.add_argument("--to", choices=EXPORTS, required=True)
+    export.add_argument("--to", choices=(*QUESTION_EXPORTS, *TRACK_EXPORTS), required=True)
     export.add_argument("--out", type=Path, required=True, metavar="DIR")
+    export.add_argument(
+        "--split", metavar="A,B", help="questions of these splits (default: all that the format is for)"
+    )
+    export.add_argument("--size", type=pixels, metavar="WxH", help="of the images (default: as recorded)")
+    _add_workers(export)
 
     view = _command(commands, "view", "show a log from above and through its cameras: GIF, MP4 or a Rerun recording")
     view.add_argument("store", type=Path, metavar="STORE")
@@ -167,6 +181,12 @@ def _take_overrides(command: argparse.ArgumentParser) -> None:
 
 def _add_tracking(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tracking-uri", metavar="URI", help="MLflow store (default: sqlite in the output folder)")
+
+
+def pixels(text: str) -> tuple[int, int]:
+    """A size such as 532x336: width and height in pixels."""
+    width, _, height = text.partition("x")
+    return positive(width), positive(height)
 
 
 def positive(text: str) -> int:

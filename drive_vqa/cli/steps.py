@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from drive_vqa.cli.arguments import TRACK_EXPORTS
 from drive_vqa.errors import ConfigError, DriveVqaError, StoreError
 from drive_vqa.executor import Summary
 from drive_vqa.store import Store
@@ -98,13 +99,27 @@ def _judge(store: Store, arguments: argparse.Namespace, log_ids: list[str]) -> N
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    store = Store.open(arguments.store)
+    if arguments.to in TRACK_EXPORTS:
+        _export_tracks(store, arguments)
+        return 0
+    from qa_gen.export import export_questions
+
+    splits = tuple(arguments.split.split(",")) if arguments.split else ()
+    summary = export_questions(
+        store, arguments.to, arguments.out, splits=splits, workers=arguments.workers, size_px=arguments.size
+    )
+    logger.info("%s: %s", arguments.to, arguments.out)
+    return _report("export", summary, arguments.out)
+
+
+def _export_tracks(store: Store, arguments: argparse.Namespace) -> None:
     from sensors.export.kitti_tracking import export_kitti_tracking
     from sensors.export.nuscenes_tracking import export_nuscenes_tracking
 
     writers = {"kitti-tracking": export_kitti_tracking, "nuscenes-tracking": export_nuscenes_tracking}
-    writers[arguments.to](Store.open(arguments.store), arguments.out)
+    writers[arguments.to](store, arguments.out)
     logger.info("%s: %s", arguments.to, arguments.out)
-    return 0
 
 
 def _view(arguments: argparse.Namespace) -> int:
@@ -131,7 +146,6 @@ def _generate(arguments: argparse.Namespace) -> int:
     from qa_gen.catalogue import list_types
     from qa_gen.config import GenerateConfig
     from qa_gen.generate import generate
-    from qa_gen.preview import preview
 
     if arguments.list:
         print(list_types())
@@ -139,14 +153,22 @@ def _generate(arguments: argparse.Namespace) -> int:
     if arguments.store is None:
         raise ConfigError("generate needs a STORE (or --list)")
     overrides = list(arguments.overrides)
-    if arguments.families:
-        overrides.append(f"families=[{arguments.families}]")
+    for name in ("families", "forms"):
+        if getattr(arguments, name):
+            overrides.append(f"{name}=[{getattr(arguments, name)}]")
     store = Store.open(arguments.store)
     config = load_config(GenerateConfig, arguments.config, overrides)
+    options = {"workers": arguments.workers, "executor": arguments.executor, "address": arguments.address}
+    status = _report("generate", generate(store, config, **options), arguments.store)
     if arguments.preview:
-        print(preview(store, config, arguments.preview))
-        return 0
-    return _report("generate", generate(store, config, workers=arguments.workers), arguments.store)
+        _preview(store, arguments.preview)
+    return status
+
+
+def _preview(store: Store, per_type: int) -> None:
+    from qa_gen.preview import write_preview
+
+    logger.info("preview: %s", write_preview(store, store.root / "preview.html", per_type=per_type))
 
 
 def _finetune(arguments: argparse.Namespace) -> int:

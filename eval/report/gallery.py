@@ -91,9 +91,9 @@ def danger(row: Mapping[str, Any]) -> float:
 
 
 def too_far(row: Mapping[str, Any]) -> bool:
-    """Whether a target is put more than 25 % farther from the own car than it is; distances between objects do not count."""
+    """Whether a target is put more than 25 % farther from the own car than it is; other lengths do not count."""
     truth_m, answer_m = row["truth_distance_m"], row["parsed_distance_m"]
-    known = row["family"] != "object" and np.isfinite(truth_m) and np.isfinite(answer_m)
+    known = row["from_ego"] and np.isfinite(truth_m) and np.isfinite(answer_m)
     return bool(known and answer_m > FAR_RATIO * truth_m and not row["distance_ok"])
 
 
@@ -162,18 +162,19 @@ def _card(row: Mapping[str, Any], frames: tuple[Frame, ...], missing: str) -> Ca
 def _frames(evaluation: Evaluation, row: Mapping[str, Any]) -> tuple[tuple[Frame, ...], str]:
     try:
         group = evaluation.group(row["log_id"], row["group_id"])
-        if not group["context"]:
+        if not all(view["path"] and view["width"] and view["height"] for view in group["context"]):
             return (), "This question is asked without images."
-        first = group["context"][0]
+        first = group["context"][-1]
         size_px = (FRAME_WIDTH_PX, max(1, round(FRAME_WIDTH_PX * first["height"] / first["width"])))
         images = marked_frames(evaluation.store, group, size_px)
     except DriveVqaError:
         return (), f"The images of log {row['log_id']}, frame {row['frame']} are missing or cannot be read."
     marks = ", ".join(f"{mark['mark']} ({mark['category']})" for mark in group["marks"]) or "none"
-    shown = []
+    shown, several = [], len({view["camera"] for view in group["context"]}) > 1
     for view, image in zip(group["context"], images, strict=True):
         when = time_line(view["offset_s"]).rstrip(":")
-        shown.append(Frame(jpeg_uri(image), when, f"{view['camera']}, {when.lower()}; marks: {marks}"))
+        title = f"{view['camera']}, {when.lower()}"
+        shown.append(Frame(jpeg_uri(image), title if several else when, f"{title}; marks: {marks}"))
     return tuple(shown), ""
 
 
@@ -188,10 +189,18 @@ def quantities(row: Mapping[str, Any]) -> tuple[Quantity, ...]:
         error, ok = "", None if _absent(parsed) else bool(parsed == truth)
         if field in ERRORS:
             error = "" if _absent(parsed) else ERRORS[field](float(parsed), float(truth))
-            judged = row.get(f"{name}_ok")
-            ok = None if _absent(judged) else bool(judged)
+            ok = _within_tolerance(row, name)
         found.append(Quantity(name, write(truth), answer, error, ok))
     return tuple(found)
+
+
+def _within_tolerance(row: Mapping[str, Any], name: str) -> bool | None:
+    """The verdict on one number; where the answer was judged as a whole that of the whole, None where it is mixed."""
+    judged = row.get(f"{name}_ok")
+    if not _absent(judged):
+        return bool(judged)
+    alone = all(_absent(row.get(f"{part}_ok")) for part in ("distance", "bearing", "speed"))
+    return bool(row["success"]) if alone and not isinstance(row["failure"], str) else None
 
 
 def _absent(value: Any) -> bool:
@@ -220,16 +229,66 @@ def _bearing_error(answer: float, truth: float) -> str:
     return f"{wrap_deg(answer - truth):+.0f}°"
 
 
+def _metres_error(answer: float, truth: float) -> str:
+    return f"{answer - truth:+.1f} m"
+
+
+def _seconds_error(answer: float, truth: float) -> str:
+    return f"{answer - truth:+.1f} s"
+
+
+def _pixels_error(answer: float, truth: float) -> str:
+    return f"{answer - truth:+.0f} px"
+
+
+def _metres(value: float) -> str:
+    return f"{value:+.1f} m"
+
+
+def _pixels(value: float) -> str:
+    return f"{value:.0f} px"
+
+
+def _moment(value: float) -> str:
+    return time_line(value).rstrip(":").lower() if value <= 0 else f"in {value:.1f} seconds"
+
+
+def _regions(value: tuple[int, ...]) -> str:
+    return ", ".join(map(str, value)) or "none"
+
+
 VALUES = (
     ("distance_m", "distance", _distance),
     ("bearing_deg", "bearing", _bearing),
+    ("yaw_deg", "turn", _bearing),
     ("speed_mps", "speed", lambda value: f"{value:.1f} m/s"),
+    ("x_m", "ahead", _metres),
+    ("y_m", "to the left", _metres),
+    ("time_s", "time", lambda value: f"{value:.1f} s"),
     ("clock_hour", "clock", lambda value: f"{value:.0f} o'clock"),
+    ("count", "count", lambda value: f"{value:.0f}"),
     ("choice", "choice", str),
     ("bool", "yes or no", lambda value: "yes" if value else "no"),
-    ("count", "count", lambda value: f"{value:.0f}"),
+    ("marks", "regions", _regions),
+    ("start_s", "from", _moment),
+    ("end_s", "to", _moment),
+    ("u0_px", "left edge", _pixels),
+    ("v0_px", "upper edge", _pixels),
+    ("u1_px", "right edge", _pixels),
+    ("v1_px", "lower edge", _pixels),
+    ("undetermined", "answer", lambda value: "cannot be determined" if value else "something else"),
 )
-ERRORS = {"distance_m": _distance_error, "bearing_deg": _bearing_error, "speed_mps": _speed_error}
+ERRORS = {
+    "distance_m": _distance_error,
+    "bearing_deg": _bearing_error,
+    "yaw_deg": _bearing_error,
+    "speed_mps": _speed_error,
+    **dict.fromkeys(("x_m", "y_m"), _metres_error),
+    **dict.fromkeys(("time_s", "start_s", "end_s"), _seconds_error),
+    **dict.fromkeys(("u0_px", "v0_px", "u1_px", "v1_px"), _pixels_error),
+}
+EXACT = ("choice", "bool", "clock", "count", "ranking", "regions", "undetermined")
+"""Answer types that have no tolerance."""
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -237,9 +296,11 @@ def _verdict(row: Mapping[str, Any]) -> str:
     if name == "unreadable":
         return f"No usable answer: {row['failure'].replace('_', ' ')}"
     if name == "right":
-        return "Within tolerance" if not np.isnan(row["truth_distance_m"]) else "Correct"
+        return "Correct" if row["answer_type"] in EXACT else "Within tolerance"
+    if name == "wrong" and row["answer_type"] == "undetermined":
+        return "Answers what cannot be known from what is shown"
     if name == "wrong":
-        return "Outside tolerance" if not np.isnan(row["truth_distance_m"]) else "Not correct"
+        return "Not correct" if row["answer_type"] in EXACT else "Outside tolerance"
     truth_m, answer_m = row["truth_distance_m"], row["parsed_distance_m"]
     if too_far(row):
         times = (

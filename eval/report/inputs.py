@@ -16,18 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
 from drive_vqa.errors import StoreError
-from drive_vqa.schema import QUESTIONS, SCORES, TRUTH
+from drive_vqa.schema import QUESTIONS, SCORES
 from drive_vqa.store import Store, read_table
+from eval.cases import flatten, struct_columns
+from eval.safety import measured_from_ego
 
 QUESTION_COLUMNS = (
-    "qa_id", "group_id", "log_id", "frame", "family", "type", "question", "options", "answer", "truth", "horizon_s", "slices"
+    "qa_id", "group_id", "log_id", "frame", "family", "type", "form", "answer_type", "marks", "question", "options", "answer",
+    "truth", "horizon_s", "slices",
 )  # fmt: skip
 
 
@@ -159,30 +161,14 @@ def _questions(store: Store, wanted: pa.ChunkedArray) -> pd.DataFrame:
 
 
 def _flat_questions(table: pa.Table) -> pd.DataFrame:
-    plain: pd.DataFrame = table.drop_columns(["truth", "slices"]).to_pandas()
-    slices = [field.name for field in table.schema.field("slices").type]
-    flat: pd.DataFrame = plain.assign(
-        **_struct_columns(table, "truth", "truth_", TRUTH.names), **_struct_columns(table, "slices", "slice_", slices)
-    )
-    return flat
+    """As `eval.cases.flatten`, and `from_ego`: the question asks where a mark is as seen from the ego."""
+    flat = flatten(table)
+    return flat.assign(from_ego=measured_from_ego(flat))
 
 
 def _answers(scores: pa.Table, questions: pd.DataFrame) -> pd.DataFrame:
-    parsed = _struct_columns(scores, "parsed", "parsed_", TRUTH.names)
-    frame = scores.drop_columns(["parsed"]).to_pandas().assign(**parsed)
+    frame = scores.drop_columns(["parsed"]).to_pandas().assign(**struct_columns(scores["parsed"], "parsed_"))
     first = frame.sort_values("sample", kind="stable").drop_duplicates(["model", "qa_id"])
     joined: pd.DataFrame = first.merge(questions, on="qa_id", how="inner", validate="many_to_one")
     ordered: pd.DataFrame = joined.sort_values(["model", "log_id", "frame", "group_id", "qa_id"], ignore_index=True)
     return ordered
-
-
-def _struct_columns(table: pa.Table, column: str, prefix: str, names: list[str]) -> dict[str, Any]:
-    """Fields of a struct column as flat columns; numbers are float with NaN for null, the rest are objects with None."""
-    flat: dict[str, Any] = {}
-    for name in names:
-        values = pc.struct_field(table[column], name)
-        if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
-            flat[prefix + name] = values.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
-        else:
-            flat[prefix + name] = np.array(values.to_pylist(), dtype=object)
-    return flat

@@ -25,6 +25,12 @@ HEADLINE = {
 }
 """Rows of the headline table."""
 
+GROUNDING = {
+    "grounding.tiou": ("When", "mean overlap of the answered with the true interval, as a share of both together"),
+    "grounding.miou": ("Where", "mean overlap of the answered with the true box, as a share of both together"),
+}
+"""Rows that follow them where it was asked when and where."""
+
 SAFETY = {
     "safety.dangerous_far_rate": ("Dangerously far", "answers that put a target more than 25 % farther than it is"),
     "safety.dangerous_slow_closing_rate": (
@@ -45,7 +51,10 @@ SAFETY = {
     ),
     "safety.left_right_flip_rate": ("Left-right flip", "answers that put a target on the wrong side"),
     "safety.critical_recall": ("Critical recall", "of critical targets, those located at every time asked"),
-    "safety.hallucination_rate": ("Hallucination", "numbers given for a mark that is not there"),
+    "safety.hallucination_rate": (
+        "Hallucination",
+        "answers, other than a refusal, to questions that what is shown does not tell",
+    ),
     "safety.over_cautious_rate": ("Over-cautious", "answers that put a target more than 25 % nearer than it is"),
     "parse.failure_rate": ("Unreadable", "answers without a usable value; they count as failed everywhere"),
 }
@@ -55,11 +64,14 @@ REASONS = "parse.failure_rate."
 BREAKDOWN = re.compile(r"safety\.(?P<rate>[^.]+)\.(?P<dimension>class|range)\.(?P<value>[^.]+)")
 SLICE = re.compile(r"slice\.(?P<dimension>[^.]+)\.(?P<value>[^.]+)\.(?P<rate>.+)")
 TYPE = re.compile(r"type\.(?P<type>.+)\.(?P<measure>[^.]+)")
+FORM = re.compile(r"form\.(?P<value>[^.]+)\.(?P<rate>[^.]+)")
 TYPE_NOTES = {
     "accuracy_within_one_hour": "within one hour",
     "median_abs_relative_error_distance": "median distance error",
     "median_abs_relative_error_speed": "median speed error",
-    "median_abs_error_deg": "median bearing error",
+    "median_abs_error_deg": "median angle error",
+    "median_abs_error_m": "median error",
+    "median_abs_error_s": "median error",
 }
 """What is told beside the accuracy of a type."""
 
@@ -80,6 +92,9 @@ DIMENSIONS = {
     "ttc_bin": "By time to collision (s)",
     "range": "By distance now (m)",
     "visible": "By visible share",
+    "difficulty": "By difficulty",
+    "relation": "By what the target does",
+    "form": "By form of the question",
     "in_view_at_t": "Still in view at the time asked about",
     "safety by class": "Distance mistakes by kind of object",
     "safety by range": "Distance mistakes by true distance (m)",
@@ -183,7 +198,8 @@ def headline_rows(metrics: Mapping[str, Number]) -> list[Row]:
     """Model and baselines side by side."""
     baselines = baseline_names(metrics)
     rows = []
-    for name, (title, note) in HEADLINE.items():
+    asked = {name: words for name, words in GROUNDING.items() if name in metrics and metrics[name].n}
+    for name, (title, note) in {**HEADLINE, **asked}.items():
         if name not in metrics:
             continue
         others = [cell(name, metrics.get(f"baseline.{baseline}.{name}")) for baseline in baselines]
@@ -238,7 +254,7 @@ def type_title(kind: str) -> str:
 
 
 def slice_tables(metrics: Mapping[str, Number]) -> list[SliceTable]:
-    """`slice.DIMENSION.VALUE.RATE` as a table a dimension, and `safety.RATE.class|range.VALUE` likewise.
+    """`slice.DIMENSION.VALUE.RATE` as a table a dimension; `safety.RATE.class|range.VALUE` and `form.VALUE.RATE` likewise.
 
     A row is a value in natural order, a column a rate.
     """
@@ -246,6 +262,8 @@ def slice_tables(metrics: Mapping[str, Number]) -> list[SliceTable]:
     for name in metrics:
         if (match := SLICE.fullmatch(name)) is not None:
             tables.setdefault(match["dimension"], {}).setdefault(match["value"], {})[match["rate"]] = name
+        elif (match := FORM.fullmatch(name)) is not None:
+            tables.setdefault("form", {}).setdefault(match["value"], {})[match["rate"]] = name
         elif (match := BREAKDOWN.fullmatch(name)) is not None:
             title = f"safety by {match['dimension']}"
             tables.setdefault(title, {}).setdefault(match["value"], {})[f"safety.{match['rate']}"] = name

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from drive_vqa import __version__
 from drive_vqa.config import flatten
 from drive_vqa.errors import DriveVqaError
-from drive_vqa.store import replacing
+from drive_vqa.store import Store, replacing
 from eval.report import gallery, numbers, overlays, plots
 from eval.report.inputs import Evaluation, read_evaluation
 
@@ -85,8 +85,7 @@ def _asked(evaluation: Evaluation) -> int:
 
 def _numbers(evaluation: Evaluation) -> dict[str, Any]:
     metrics = evaluation.metrics
-    kinds = evaluation.store.read_all("questions", ["type", "family"])
-    families = dict(zip(kinds["type"].to_pylist(), kinds["family"].to_pylist(), strict=True))
+    families = _families(evaluation.store)
     rows = numbers.headline_rows(metrics)
     columns = plots.series_titles(list(metrics), "Model")
     return {
@@ -102,6 +101,15 @@ def _numbers(evaluation: Evaluation) -> dict[str, Any]:
         "alarming": numbers.alarming,
         "intervals_svg": plots.intervals_plot(rows, columns) if rows else None,
     }
+
+
+def _families(store: Store) -> dict[str, str]:
+    """The family of every type of question that the store has."""
+    families: dict[str, str] = {}
+    for log_id in store.log_ids("questions"):
+        kinds = store.read("questions", log_id, ["type", "family"]).group_by(["type", "family"]).aggregate([])
+        families |= dict(zip(kinds["type"].to_pylist(), kinds["family"].to_pylist(), strict=True))
+    return families
 
 
 def _pictures(evaluation: Evaluation) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def _dots(axes: Axes, cells: Sequence[Cell], y: Float[np.ndarray, "n"], index: i
 
 def distance_plot(answers: pd.DataFrame, baselines: pd.DataFrame) -> Markup | None:
     """Signed distance error against true distance: points, the middle half, the median, and that of constant velocity."""
-    model = _located(answers[answers["family"] != "object"], "distance_m")
+    model = _located(answers[answers["from_ego"]], "distance_m")
     if model.empty:
         return None
     limit = float(np.clip(np.quantile(model["truth_distance_m"], 0.99), 10.0, 120.0))
@@ -136,7 +136,7 @@ def distance_plot(answers: pd.DataFrame, baselines: pd.DataFrame) -> Markup | No
             axes.plot(x, y, ".", color=PALETTE[color], markersize=4, alpha=0.35, markeredgewidth=0)
         _median_line(axes, model, "series-0", "-", "Model, median and middle half", band=True)
         if "constant_velocity" in set(baselines["model"]):
-            chosen = (baselines["model"] == "constant_velocity") & (baselines["family"] != "object")
+            chosen = (baselines["model"] == "constant_velocity") & baselines["from_ego"]
             other = _located(baselines[chosen], "distance_m")
             _median_line(axes, other, "series-1", "--", "Constant velocity, median", band=False)
         reach = max(

@@ -144,9 +144,9 @@ def read_log(handle: LogHandle) -> DrivingLog:
     sensor_rows = _sweep_rows(sweeps_ns, frames_ns, poses) + list(_calibrated_rows(handle.root, frames_ns, path))
     annotations = _annotation_rows(boxes, frames_ns, str(handle.root))
     elements = map_rows(maps[0]) if (maps := _maps(handle.root)) else []
-    log = {"log_id": handle.log_id, "source_format": FORMAT, "location": _city(handle.root)}
+    log = {"log_id": handle.log_id, "recording": _name(handle.root), "source_format": FORMAT}
     return DrivingLog.from_rows(
-        log | {"description": _description(sensor_rows, annotations, elements)},
+        log | {"location": _city(handle.root), "description": _description(sensor_rows, annotations, elements)},
         _frame_rows(frames_ns, poses, str(path.file)),
         sorted(sensor_rows, key=lambda row: (row["frame"], row["sensor"])),
         annotations,

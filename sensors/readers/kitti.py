@@ -122,6 +122,7 @@ def read_log(handle: LogHandle) -> DrivingLog:
     lacks |= {"sweeps": not files.sweeps, "time stamps (nominal 10 Hz)": _timestamp_file(files) is None}
     log = {
         "log_id": handle.log_id,
+        "recording": handle.log_id.removeprefix(PREFIX),
         "source_format": FORMAT,
         "description": f"without {', '.join(name for name, absent in lacks.items() if absent)}"
         if any(lacks.values())

@@ -216,9 +216,9 @@ def _read(version: _Version, handle: LogHandle) -> DrivingLog:
     check_increasing(samples["timestamp_ns"].to_numpy(), where)
     frames = _frames(version, log_id, samples, keyframes)
     columns = version.cache.whole["scenes"].slice(scene, 1).to_pylist()[0]
-    log = {"log_id": log_id, "source_format": FORMAT, **{name: columns[name] for name in ("location", "description")}}
+    told = {name: columns[name] for name in ("recording", "location", "description")}
     return DrivingLog(
-        logs=pa.Table.from_pylist([log], TABLES["logs"]),
+        logs=pa.Table.from_pylist([{"log_id": log_id, "source_format": FORMAT, **told}], TABLES["logs"]),
         frames=frames,
         sensor_data=_sensor_data(version, log_id, keyframes, keyframes["frame"]),
         annotations=_annotations(version, log_id, boxes, frames),

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from drive_vqa.schema import POSE
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Changes with any change of what is below or of how it is made; a cache of another layout is made anew."""
 
 REFERENCE = "LIDAR_TOP"
@@ -52,7 +52,7 @@ boxes by frame and else as in the source."""
 
 WHOLE: dict[str, pa.Schema] = {
     "scenes": pa.schema(
-        [("token", pa.string()), ("name", pa.string()), ("location", pa.string()), ("description", pa.string())]
+        [(name, pa.string()) for name in ("token", "name", "recording", "location", "description")]
     ),
     "calibrations": pa.schema(
         [

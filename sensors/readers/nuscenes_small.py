@@ -116,8 +116,8 @@ def read_scenes(folder: Path, problems: Problems) -> pa.Table:
         log = logs.rows.get(scene.log_token)
         wrong = logs.missing(scene.log_token, f"scene {scene.name}") if log is None else logs.fault(log)
         problems.add(place, wrong)
-        location = None if log is None or wrong else log.location
-        rows.append({"token": scene.token, "name": scene.name, "location": location, "description": scene.description})
+        told = {} if log is None or wrong else {"recording": log.logfile or log.token, "location": log.location}
+        rows.append({"token": scene.token, "name": scene.name, "description": scene.description, **told})
     return pa.Table.from_pylist(rows, WHOLE["scenes"])
 
 

@@ -29,6 +29,7 @@ Size = NewType("Size", "list[float]")
 Quaternion = NewType("Quaternion", "list[float]")
 Matrix = NewType("Matrix", "list[list[float]]")
 Tokens = NewType("Tokens", "list[Token]")
+OptionalText = NewType("OptionalText", "str | None")
 
 
 class Scene(NamedTuple):
@@ -45,6 +46,7 @@ class Log(NamedTuple):
 
     token: Token
     location: str
+    logfile: OptionalText
 
 
 class Sample(NamedTuple):
@@ -186,6 +188,7 @@ def _is_tokens(value: Any) -> bool:
 CHECKS: dict[Any, tuple[str, Callable[[Any], bool]]] = {
     Token: ("a token", _is_text),
     str: ("text", _is_text),
+    OptionalText: ("text, or null", lambda value: value is None or _is_text(value)),
     bool: ("true or false", lambda value: type(value) is bool),
     Count: ("a whole number from 0", lambda value: type(value) is int and 0 <= value < 2**31),
     Microseconds: ("whole microseconds", lambda value: type(value) is int and 0 <= value < 2**63 // 1000),

@@ -111,7 +111,7 @@ def read_log(handle: LogHandle) -> DrivingLog:
     for folder in sorted(path for path in (handle.root / "camera").glob("*") if path.is_dir()):
         sensor_rows += _camera_rows(handle.root, folder, timestamps_ns, global_SE3_ego)
     sensor_rows.sort(key=lambda row: (row["frame"], row["sensor"]))
-    log = {"log_id": handle.log_id, "source_format": FORMAT}
+    log = {"log_id": handle.log_id, "recording": handle.root.resolve().name, "source_format": FORMAT}
     return DrivingLog.from_rows(log, frames, sensor_rows, _annotation_rows(handle.root, timestamps_ns, global_SE3_ego))
 
 

@@ -88,6 +88,7 @@ def read_log(handle: LogHandle) -> DrivingLog:
     return DrivingLog.from_rows(
         {
             "log_id": log_id,
+            "recording": scenario.recording or scenario.scenario_id,
             "source_format": FORMAT,
             "location": scenario.location,
             "description": f"{description}; {NOTE_SHIFTED}" if log_id in SHIFTED_EGO else description,

@@ -24,6 +24,8 @@ MAX_STATES = 4_000_000
 """Tracks times steps: one stored array may be named by any number of tracks."""
 MAX_POINTS = 4_000_000
 """Points of the map, all lines and areas together."""
+RECORDING = ("log_name", "log_token", "log")
+"""Keys of `metadata` that name the recording."""
 LIMIT_M = 1e7
 """No coordinate is greater."""
 LIMIT_SIZE_M = 1e3
@@ -91,6 +93,7 @@ class Scenario:
 
     Attributes:
         scenario_id: `metadata.scenario_id`, or `id` where that is absent.
+        recording: the drive that it was cut from, as nuPlan names it; null where the file does not tell.
         dataset: `nuscenes`, `waymo` ...
         location: name of the map, null where there is none.
         step_s: nominal time step, null where time stamps are real.
@@ -101,6 +104,7 @@ class Scenario:
     """
 
     scenario_id: str
+    recording: str | None
     dataset: str
     location: str | None
     step_s: float | None
@@ -152,6 +156,7 @@ def _scenario(content: Any) -> Scenario:
     dataset = _text(metadata, "dataset")
     return Scenario(
         scenario_id=_text(metadata if "scenario_id" in metadata else content, "scenario_id", "id"),
+        recording=_text(metadata, *RECORDING) if any(key in metadata for key in RECORDING) else None,
         dataset=dataset,
         location=_text(metadata, "map") if "map" in metadata else None,
         step_s=_step_s(metadata) if dataset == "nuscenes" else None,

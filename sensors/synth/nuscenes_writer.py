@@ -67,7 +67,8 @@ class Identity:
     """What a scene is called in the tables, and when it was.
 
     Attributes:
-        log_name: of the row of `log` and of the sensor files; part of every token.
+        log_name: of the sensor files; part of every token.
+        recording: `logfile` of the row of `log`: scenes of one recording share it.
         location: of the row of `log`.
         vehicle: of the row of `log`.
         start_us: time stamp of the scene's time 0.
@@ -76,6 +77,7 @@ class Identity:
     """
 
     log_name: str
+    recording: str
     location: str
     vehicle: str
     start_us: int
@@ -86,9 +88,8 @@ class Identity:
 def synthetic_identity(scene: Scene, index: int, seed: int) -> Identity:
     """Of a simulated scene: scenes follow one another in time."""
     start_us = EPOCH_US + index * (int(scene.times_s[-1]) + 60) * 1_000_000
-    return Identity(
-        f"synth-{scene.town.name}-{seed}-{index:04d}", scene.town.name, "synthetic", start_us, (seed, index)
-    )
+    name = f"synth-{scene.town.name}-{seed}-{index:04d}"
+    return Identity(name, name, scene.town.name, "synthetic", start_us, (seed, index))
 
 
 @dataclass
@@ -132,7 +133,7 @@ class SceneRows:
     def _log_and_calibration(self) -> None:
         log = {
             "token": self.key("log"),
-            "logfile": self.identity.log_name,
+            "logfile": self.identity.recording,
             "vehicle": self.identity.vehicle,
             "date_captured": "2026-01-01",
         }

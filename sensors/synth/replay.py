@@ -226,7 +226,8 @@ def _identity(handle: ReplayHandle, log: DrivingLog, drive: Drive) -> Identity:
     chosen = drive.frames[keyframe_instants(drive.times_s[: len(drive.frames)])]
     tokens = {keyframe: names[int(frame)] for keyframe, frame in enumerate(chosen) if names[int(frame)]}
     seed = (handle.settings.seed, crc32(handle.log_id.encode()))
-    return Identity(handle.log_id, row["location"] or "unknown", "replayed", start_us, seed, tokens)
+    recording, location = row["recording"] or handle.log_id, row["location"] or "unknown"
+    return Identity(handle.log_id, recording, location, "replayed", start_us, seed, tokens)
 
 
 def _write_map(handle: ReplayHandle, drive: Drive, land: Land, tables: Tables) -> dict[str, object]:

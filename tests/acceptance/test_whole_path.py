@@ -14,7 +14,7 @@ from drive_vqa.cli import main
 from drive_vqa.geometry import wrap_rad
 from drive_vqa.store import Store
 from drive_vqa.tracking import default_uri
-from tests.qa_gen.recompute import RawLog, mismatch
+from tests.qa_gen.oracle import check_log
 
 SYNTH = ["--scenes", "3", "--seed", "5", "--duration", "5.6"]
 
@@ -197,7 +197,6 @@ def test_projected_boxes_agree_with_nuscenes_devkit(folder, devkit):
 def test_every_answer_is_recomputed_from_the_raw_tables(folder):
     store = Store.open(folder / "store")
     for log_id in store.log_ids():
-        log = RawLog(store, log_id)
-        rows = store.read("questions", log_id).to_pylist()
-        assert len(rows) > 50
-        assert [reason for row in rows if (reason := mismatch(log, row))] == []
+        result = check_log(store, log_id)
+        assert result.mismatches == []
+        assert result.total > 50

@@ -56,6 +56,13 @@ def test_a_worker_killed_once_is_tried_again(tmp_path):
     assert summary.exit_status == 0
 
 
+def test_logs_beside_a_killer_keep_their_tries_and_their_workers(tmp_path):
+    handles = [Handle(name, tmp_path) for name in ("killer", "once", *"abcd", "killer-2")]
+    summary = map_logs(work, handles, step="test", workers=2)
+    assert summary.done == ("once", *"abcd")
+    assert [failure.log_id for failure in summary.failures] == ["killer", "killer-2"]
+
+
 def test_errors_file_exists_only_while_there_are_errors(tmp_path):
     path = tmp_path / "errors.jsonl"
     write_errors(path, map_logs(work, [Handle("broken", tmp_path)], step="test", workers=1))

@@ -65,6 +65,7 @@ def _question(
         distance_m = polar(*place(tracks[0], frame))["distance_m"]
         slices = {"category": OBJECTS[tracks[0]][0], "distance_m": distance_m, "visible_fraction": 1.0}
         slices |= {"moving": tracks[0] != "parked", "in_view_at_t": True, "ttc_bin": "<0.95" if mark == 0 else "none"}
+        slices |= {"difficulty": "easy" if mark else "hard", "relation": "keeping_station" if mark == 0 else None}
     return {
         "qa_id": f"{log_id}-{frame}-{kind}-{mark}",
         "group_id": f"{log_id}-{frame}",
@@ -72,6 +73,7 @@ def _question(
         "frame": frame,
         "truth_frame": frame,
         "type": kind,
+        "form": "open",
         "marks": [mark] if mark is not None else [],
         "track_ids": tracks,
         "question": f"{kind} of {mark}?",
@@ -105,13 +107,13 @@ def _questions(log_id: str, frame: int, split: str) -> list[dict[str, Any]]:
         hour = round(-truth["bearing_deg"] / 30) % 12 or 12
         ask("clock", mark, {"clock_hour": hour}, answer_type="clock", family="ego", answer=f"{hour} o'clock")
         ahead = abs(place(track, frame)[1]) < 1.8
-        yes_no = {"answer_type": "bool", "family": "ego", "options": ["yes", "no"], "answer": "yes" if ahead else "no"}
+        yes_no = {"answer_type": "bool", "family": "ego", "form": "yes_no", "answer": "yes" if ahead else "no"}
         ask("in_my_path", mark, {"bool": ahead}, **yes_no)
         change_m = later["distance_m"] - truth["distance_m"]
         word = "keeping its distance" if abs(change_m) < 0.5 else "closing" if change_m < 0 else "receding"
-        approach = {"answer_type": "choice", "family": "future", "horizon_s": 1.0, "answer": word}
-        options = ["closing", "receding", "keeping its distance"]
-        ask("closing_or_receding", mark, {"choice": word}, options=options, **approach)
+        approach = {"answer_type": "choice", "family": "future", "form": "choice", "horizon_s": 1.0, "answer": word}
+        options = ["closing", "receding", "keeping its distance"] if mark else sorted({word, "receding"})
+        ask("approach_t1", mark, {"choice": word}, options=options, **approach)
     ask("people", None, {"count": 1}, answer_type="count", family="object", answer="1")
     return rows
 
@@ -125,6 +127,7 @@ def write_world(root: Path, logs: dict[str, str], frames: int = 3) -> Store:
         groups = [
             {
                 "group_id": f"{log_id}-{frame}",
+                "kind": "sequence",
                 "log_id": log_id,
                 "frame": frame,
                 "split": split,
@@ -134,7 +137,7 @@ def write_world(root: Path, logs: dict[str, str], frames: int = 3) -> Store:
             for frame in range(frames)
         ]
         tables = {
-            "logs": [{"log_id": log_id, "source_format": "test", "source_root": "../source"}],
+            "logs": [{"log_id": log_id, "recording": log_id, "source_format": "test", "source_root": "../source"}],
             "frames": _frames(log_id, frames + 4),
             "tracks": _tracks(log_id, frames + 4),
             "groups": groups,

@@ -97,6 +97,7 @@ def _group_row(frame):
             "mark": number,
             "track_id": track,
             "category": OBJECTS[track][0],
+            "description": f"the {track} {IMAGE}",
             "regions": [{"context": 1, **box, "visible_fraction": 1.0}],
         }
         for number, (track, box) in enumerate(regions.items())
@@ -107,7 +108,14 @@ def _group_row(frame):
         {"frame": frame, "offset_s": 0.0, "camera": "front", "path": f"0/{frame}.png"},
     ]
     context = [{**view, "width": WIDTH, "height": HEIGHT} for view in context]
-    group = {"group_id": f"g{frame}", "log_id": LOG, "frame": frame, "timestamp_ns": frame * 10**9, "split": "test"}
+    group = {
+        "group_id": f"g{frame}",
+        "kind": "sequence",
+        "log_id": LOG,
+        "frame": frame,
+        "timestamp_ns": frame * 10**9,
+        "split": "test",
+    }
     return group | {"context": context, "marks": marks, "ego_speed_mps": EGO_MPS}
 
 
@@ -122,6 +130,7 @@ def _questions(frame):
             "frame": frame,
             "split": "test",
         }
+        row |= {"form": {"bool": "yes_no", "choice": "choice"}.get(answer_type, "open")}
         row |= {"truth_frame": frame, "family": family, "type": kind, "answer_type": answer_type, "marks": [mark]}
         row |= {"track_ids": [list(OBJECTS)[mark]], "question": f"{kind} of region {mark}? {SCRIPT}", "answer": answer}
         slices = {
@@ -129,6 +138,8 @@ def _questions(frame):
             "distance_m": 15.0,
             "visible_fraction": 1.0,
             "ttc_bin": "0.95-1.5",
+            "difficulty": "hard",
+            "relation": "oncoming_pass",
         }
         slices |= {"moving": True, "in_view_at_t": True}
         rows.append(row | {"truth": truth, "horizon_s": horizon_s, "options": list(options), "slices": slices})
@@ -139,7 +150,7 @@ def _questions(frame):
             truth = {"distance_m": math.hypot(x_m, y_m), "bearing_deg": math.degrees(math.atan2(y_m, x_m))}
             answer = f"{truth['distance_m']:.1f} meters, {truth['bearing_deg']:.0f} degrees"
             ask(f"localization_t{horizon_s}", "future", "localization", mark, truth, answer, float(horizon_s))
-    ask("in_my_path", "ego", "bool", 0, {"bool": True}, "yes", options=["yes", "no"])
+    ask("in_my_path", "ego", "bool", 0, {"bool": True}, "yes")
     ask("sign", "object", "choice", 1, {"choice": SCRIPT}, SCRIPT, options=[SCRIPT, "none"])
     return rows
 
@@ -176,7 +187,7 @@ def write_world(root):
             sensor_data.append(_sensor_row(frame, camera, sign, f"{number}/{frame}.png", ego))
     questions = [row for frame in (1, 2, 3) for row in _questions(frame)]
     tables = {
-        "logs": [{"log_id": LOG, "source_format": "test", "source_root": "../source"}],
+        "logs": [{"log_id": LOG, "recording": LOG, "source_format": "test", "source_root": "../source"}],
         "frames": frames,
         "sensor_data": sensor_data,
         "tracks": [_track_row(frame, track) for frame in range(FRAMES) for track in OBJECTS],

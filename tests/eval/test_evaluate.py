@@ -82,7 +82,7 @@ def test_distances_a_quarter_too_far_fail_and_are_dangerous(world, tmp_path):
 def test_constant_velocity_is_perfect_here_and_constant_position_is_not(world, tmp_path):
     metrics, _ = scored(world, tmp_path, true_answers(world))
     velocity, position = "baseline.constant_velocity.", "baseline.constant_position."
-    for name in ("localization.mlsr", "localization.tlc", "speed.sr.ego", "type.closing_or_receding.accuracy"):
+    for name in ("localization.mlsr", "localization.tlc", "speed.sr.ego", "type.approach_t1.accuracy"):
         assert metrics[velocity + name]["value"] == 1.0
     assert metrics[position + "localization.lsr.t0"]["value"] == 1.0
     assert metrics[position + "localization.lsr.t3"]["value"] < 0.6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 
@@ -12,7 +13,11 @@ from hypothesis import strategies as st
 
 from eval.parse import Parsed, ParseFailure, parse
 
-ANSWER_TYPES = ("localization", "distance", "bearing", "speed", "clock", "choice", "bool", "count")
+ANSWER_TYPES = (
+    *("localization", "distance", "bearing", "speed", "clock", "choice", "bool", "count", "turn", "lateral"),
+    *("longitudinal", "time", "position", "motion", "ranking", "regions", "interval", "box", "interval_box"),
+    "undetermined",
+)
 
 SPEEDS = {
     "10m/s": 10.0,
@@ -515,6 +520,30 @@ HOSTILE = [
     "\n" * 1000 + "a" + "\n" * 1000 + "b",
     "ﷺ" * 227,
     "right," * 340,
+    "[" * 2047,
+    "[1" * 1000,
+    "[1, 2, 3, " * 200,
+    "(1,2)" * 400,
+    "(1,2),(" * 290,
+    "1 , " * 500,
+    "x1=1 " * 400,
+    "region " * 290,
+    "region one " * 180,
+    "1. region " * 200,
+    "1) " * 680,
+    "2 > " * 500,
+    "from 1 to 2 s ago " * 110,
+    "1 s ago " * 250,
+    "ahead 1 m " * 200,
+    "x 1 m y 1 m " * 170,
+    "x = " * 500,
+    "not in the " * 180,
+    "no region " * 200,
+    "last " * 400,
+    "0" * 2047,
+    "-1" * 1000,
+    "<box>" * 400,
+    "([" * 1000 + "1 m",
 ]
 
 
@@ -604,6 +633,19 @@ WORDS = st.sampled_from(
             "second",
             "not",
             "between",
+            "ago",
+            "ahead",
+            "behind",
+            "now",
+            "x",
+            "y",
+            "none",
+            "[",
+            "]",
+            ">",
+            "x1",
+            "px",
+            "last",
         ),
         *("\n", "\x00", "\ud800", "<answer>", "</think>"),
     ]
@@ -621,6 +663,20 @@ FIELDS = {
     "distance": {"distance_m"},
     "bearing": {"bearing_deg"},
     "speed": {"speed_mps"},
+}
+FIELDS |= {
+    "turn": {"yaw_deg"},
+    "lateral": {"y_m"},
+    "longitudinal": {"x_m"},
+    "time": {"time_s"},
+    "position": {"x_m", "y_m"},
+    "motion": {"distance_m", "yaw_deg"},
+    "ranking": {"marks"},
+    "regions": {"marks"},
+    "interval": {"start_s", "end_s"},
+    "box": {"u0_px", "v0_px", "u1_px", "v1_px"},
+    "interval_box": {"start_s", "end_s", "u0_px", "v0_px", "u1_px", "v1_px"},
+    "undetermined": {"undetermined"},
 }
 FIELDS |= {"clock": {"clock_hour"}, "choice": {"choice"}, "bool": {"bool"}, "count": {"count"}}
 
@@ -642,6 +698,13 @@ def check_fields(answer, answer_type):
     assert given.get("speed_mps", 0) >= 0
     assert 1 <= given.get("clock_hour", 1) <= 12
     assert given.get("count", 0) >= 0
+    assert -180 < given.get("yaw_deg", 0) <= 180
+    assert given.get("time_s", 0) >= 0
+    assert len(set(given.get("marks", []))) == len(given.get("marks", []))
+    assert given.get("start_s", 0) <= given.get("end_s", 0)
+    assert given.get("u0_px", 0) < given.get("u1_px", 1)
+    assert given.get("v0_px", 0) < given.get("v1_px", 1)
+    assert all(math.isfinite(value) for value in given.values() if isinstance(value, float))
 
 
 @settings(deadline=None, max_examples=100)

@@ -159,7 +159,7 @@ def test_card_shows_truth_reading_and_error(root):
 
 ROW = {
     "family": "ego", "type": "distance", "truth_distance_m": 10.0, "parsed_distance_m": 10.0, "distance_ok": True,
-    "truth_choice": None, "parsed_choice": None, "truth_bool": None, "parsed_bool": None,
+    "from_ego": True, "truth_choice": None, "parsed_choice": None, "truth_bool": None, "parsed_bool": None,
 }  # fmt: skip
 
 
@@ -170,7 +170,7 @@ ROW = {
         ({"parsed_distance_m": 12.6, "distance_ok": False}, True),
         ({"parsed_distance_m": 5.0, "distance_ok": False}, False),
         ({"parsed_distance_m": np.nan}, False),
-        ({"parsed_distance_m": 30.0, "distance_ok": False, "family": "object"}, False),
+        ({"parsed_distance_m": 30.0, "distance_ok": False, "from_ego": False}, False),
         ({"truth_choice": "closing", "parsed_choice": "receding"}, True),
         ({"truth_choice": "receding", "parsed_choice": "closing"}, False),
         ({"type": "in_my_path", "truth_bool": True, "parsed_bool": False}, True),

@@ -14,7 +14,7 @@ from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store
 from qa_gen.config import GenerateConfig
 from qa_gen.generate import generate
-from qa_gen.split import split_logs, start_of_test_ns
+from qa_gen.split import start_of_test_ns
 from tests.qa_gen.world import STREET, make_store
 
 SHORT = replace(STREET, frames=10)
@@ -48,12 +48,13 @@ def test_only_what_is_missing_is_made(tmp_path: Path) -> None:
 def test_a_new_log_leaves_the_others_alone_unless_their_split_changes(tmp_path: Path) -> None:
     names = ["a", "b", "c", "d", "e"]
     store = make_store(tmp_path / "store", dict.fromkeys(names[:-1], SHORT))
-    old = split_logs(names[:-1], seed=0, val_fraction=0.15, test_fraction=0.15)
-    new = split_logs(names, seed=0, val_fraction=0.15, test_fraction=0.15)
     generate(store, CONFIG, workers=1)
+    old = store.manifest()["steps"]["generate"]["split"]["logs"]
     make_store(tmp_path / "store", {"e": SHORT})
+    done = set(generate(store, CONFIG, workers=1).done)
+    new = store.manifest()["steps"]["generate"]["split"]["logs"]
     changed = {name for name in names if old.get(name) != new[name]}
-    assert set(generate(store, CONFIG, workers=1).done) == changed
+    assert done == changed
     assert changed < set(names)
 
 
@@ -77,20 +78,6 @@ def test_a_track_twice_in_a_frame_is_refused(tmp_path: Path) -> None:
     store.write("tracks", "a", tracks.take([0, *range(tracks.num_rows)]), "twice")
     (failure,) = generate(store, CONFIG, workers=1).failures
     assert "lead twice in frame 0" in failure.message
-
-
-@pytest.mark.parametrize("logs", [2, 3, 4, 7, 20, 100])
-def test_whole_logs_are_split(logs: int) -> None:
-    names = [f"log-{index}" for index in range(logs)]
-    splits = split_logs(names, seed=0, val_fraction=0.15, test_fraction=0.15)
-    sizes = {name: list(splits.values()).count(name) for name in ("train", "val", "test")}
-    assert list(splits) == sorted(names)
-    assert min(sizes["train"], sizes["test"]) >= 1
-    assert (sizes["val"] >= 1) == (logs >= 3)
-    if logs >= 20:
-        assert sizes["val"] == sizes["test"] == round(0.15 * logs)
-        assert splits != split_logs(names, seed=1, val_fraction=0.15, test_fraction=0.15)
-    assert splits == split_logs(names[::-1], seed=0, val_fraction=0.15, test_fraction=0.15)
 
 
 def test_questions_and_groups_carry_the_split_of_their_log(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def generated(root: Path, world: World, config: GenerateConfig | None = None, **
 def test_context_ends_in_the_present(street: Store) -> None:
     sequences = groups_of(street, kind="sequence")
     assert [row["frame"] for row in sequences] == list(range(3, STREET.frames - 6))
+    assert {row["kind"] for row in sequences} == {"sequence"}
     for row in sequences:
         offsets = [(image["offset_s"], image["frame"] - row["frame"]) for image in row["context"]]
         assert offsets == [(-1.5, -3), (-1.0, -2), (-0.5, -1), (0.0, 0)]
@@ -69,7 +70,9 @@ def test_regions_are_the_boxes_of_their_frame(street: Store) -> None:
 def test_marks_are_of_visible_near_large_movable_things(street: Store) -> None:
     tracks = {(row["frame"], row["track_id"]): row for row in street.read("tracks", "street").to_pylist()}
     for row in groups_of(street):
-        assert [mark["mark"] for mark in row["marks"]] == list(range(len(row["marks"])))
+        numbers = [mark["mark"] for mark in row["marks"]]
+        assert numbers == sorted(set(numbers))
+        assert set(numbers) <= set(range(10))
         assert len({mark["track_id"] for mark in row["marks"]}) == len(row["marks"]) <= 6
         for mark in row["marks"]:
             track = tracks[row["frame"], mark["track_id"]]
@@ -99,7 +102,7 @@ def test_a_sequence_prefers_targets_with_all_futures(tmp_path: Path) -> None:
 
 def test_numbers_say_nothing_about_the_place(tmp_path: Path) -> None:
     store = generated(
-        tmp_path / "store", replace(STREET, frames=61, step_s=0.1), GenerateConfig(keyframe_step_s=0.1, max_marks=4)
+        tmp_path / "store", replace(STREET, frames=121, step_s=0.1), GenerateConfig(keyframe_step_s=0.1, max_marks=4)
     )
     numbers: dict[str, Counter[int]] = {}
     for row in groups_of(store, kind="single"):
@@ -109,8 +112,8 @@ def test_numbers_say_nothing_about_the_place(tmp_path: Path) -> None:
             numbers.setdefault("rightmost", Counter())[by_side[-1]["mark"]] += 1
     for counts in numbers.values():
         assert sum(counts.values()) > 30
-        assert set(counts) == set(range(4))
-        assert max(counts.values()) < 0.5 * sum(counts.values())
+        assert set(counts) == set(range(10))
+        assert max(counts.values()) < 0.3 * sum(counts.values())
     assert set(numbers) == {"leftmost", "rightmost"}
 
 
@@ -118,7 +121,7 @@ def test_families_choose_the_groups(tmp_path: Path) -> None:
     store = generated(tmp_path / "store", STREET, GenerateConfig(families=("future",), horizons_s=(0, 1)))
     assert groups_of(store, kind="single") == []
     kinds = set(store.read("questions", "street")["type"].to_pylist())
-    assert {"localization_t1", "closing_or_receding", "ego_speed_t0"} < kinds
+    assert {"localization_t1", "approach_t1", "ego_speed_t0"} < kinds
     assert not any(kind.endswith(("_t2", "_t3")) for kind in kinds)
 
 

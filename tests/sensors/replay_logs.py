@@ -93,7 +93,8 @@ def make_log(log_id: str, *, with_map: bool = True, tilt_rad: float = 0.02) -> D
     frames, annotations, map_elements = rows(log_id, tilt_rad)
     if log_id == "single":
         frames, annotations = frames[:1], [row for row in annotations if row["frame"] == 0]
-    row = {"log_id": log_id, "source_format": "test", "location": "nowhere", "description": "a bend"}
+    row = {"log_id": log_id, "recording": f"drive of {log_id}", "source_format": "test", "location": "nowhere"}
+    row["description"] = "a bend"
     return DrivingLog.from_rows(row, frames, [], annotations, map_elements if with_map else ())
 
 

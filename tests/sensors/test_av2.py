@@ -54,6 +54,7 @@ def test_a_log_and_the_folder_above_it_are_the_same_log(source: Path) -> None:
     assert [handle.log_id for handle in list_logs(source)] == [f"av2-{LOG}"]
     (row,) = read(source).logs.to_pylist()
     assert (row["log_id"], row["location"], row["description"]) == (f"av2-{LOG}", "PIT", "Argoverse 2")
+    assert row["recording"] == LOG
 
 
 def test_frames_are_the_labelled_times_with_poses_between_the_given_ones(source: Path) -> None:

@@ -77,6 +77,7 @@ def test_a_log_is_a_calibration(source: Path) -> None:
     handles = list_logs(source)
     assert [handle.log_id for handle in handles] == ["kitti-0003", "kitti-0011"]
     assert handles == list_logs(source / "training") == pickle.loads(pickle.dumps(handles))
+    assert read_log(handles[0]).logs["recording"].to_pylist() == ["0003"]
     with pytest.raises(LogFormatError, match="nothing else"):
         read_log(handles[1])
     with pytest.raises(LogFormatError, match="calib"):

@@ -37,6 +37,14 @@ def test_handles_are_scenes_and_survive_pickling(source: Path) -> None:
     assert pickle.loads(pickle.dumps(handles)) == handles
 
 
+@pytest.mark.parametrize(("logfile", "recording"), [("n1", "n1"), ("", "log"), (None, "log")])
+def test_scenes_of_one_recording_name_it(tmp_path: Path, logfile: str | None, recording: str) -> None:
+    tables = make_tables()
+    tables["log"][0]["logfile"] = logfile
+    source = write_tables(tmp_path / "set", tables)
+    assert [read(source, name).logs["recording"].to_pylist() for name in SCENES] == [[recording]] * len(SCENES)
+
+
 def test_times_are_exact_nanoseconds(source: Path) -> None:
     expected = [(START_US + frame * STEP_US) * 1000 for frame in range(4)]
     assert read(source).frames["timestamp_ns"].to_pylist() == expected

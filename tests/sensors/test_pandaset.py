@@ -41,6 +41,7 @@ def read(source: Path) -> Any:
 def test_a_sequence_and_the_folder_above_it_are_the_same_log(source: Path) -> None:
     assert list_logs(source, "pandaset") == list_logs(source / "007", "pandaset")
     assert [handle.log_id for handle in list_logs(source, "pandaset")] == ["pandaset-007"]
+    assert read(source).logs["recording"].to_pylist() == ["007"]
 
 
 def test_frames_look_along_the_lidar_y_axis(source: Path) -> None:

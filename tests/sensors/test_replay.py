@@ -141,6 +141,7 @@ def test_categories_are_the_sources_where_nuscenes_has_them(nusc: NuScenes) -> N
 def test_our_reader_reads_the_frames_and_tracks_of_the_source(root: Path) -> None:
     (named,) = [log for log in list_logs(root) if log.log_id == "bend"]
     copy, source = read_nuscenes(named), make_log("bend")
+    assert copy.logs["recording"].to_pylist() == ["drive of bend"]
     ours = {(row["frame"] * 5, row["track_id"].split("/")[-1]): row for row in copy.annotations.to_pylist()}
     theirs = {(row["frame"], row["track_id"]): row for row in source.annotations.to_pylist() if row["frame"] % 5 == 0}
     assert set(ours) == set(theirs)

@@ -116,6 +116,17 @@ def test_the_shifted_ego_is_told(tmp_path: Path, nuscenes: Any) -> None:
     assert (straight["log_id"], straight["location"]) == ("scene-0103", "boston-seaport")
 
 
+def test_the_recording_is_the_log_that_the_file_names_or_the_scenario(tmp_path: Path, nuscenes: Any) -> None:
+    assert nuscenes.logs["recording"].to_pylist() == ["scene-0103"]
+    scenario = nuscenes_scenario()
+    scenario["metadata"]["log_name"] = "2021.05.12"
+    path = write(tmp_path / NUSCENES_FILE, scenario)
+    assert read(path).logs["recording"].to_pylist() == ["2021.05.12"]
+    scenario["metadata"]["log_name"] = 7
+    with pytest.raises(LogFormatError, match="'log_name' is missing or no short text"):
+        read(write(path, scenario))
+
+
 def test_waymo_has_real_time_and_a_box_as_ego(waymo: Any) -> None:
     frames, rows = waymo.frames.to_pylist(), waymo.annotations.to_pylist()
     assert frames[3]["timestamp_ns"] == 300_010_000

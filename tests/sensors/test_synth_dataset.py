@@ -61,6 +61,11 @@ def test_the_devkit_opens_it(nusc: NuScenes, capsys: pytest.CaptureFixture[str])
         assert seen[-1] == scene["last_sample_token"]
 
 
+def test_every_scene_is_a_recording_of_its_own(nusc: NuScenes) -> None:
+    recordings = [nusc.get("log", scene["log_token"])["logfile"] for scene in nusc.scene]
+    assert len(set(recordings)) == len(recordings) == 2
+
+
 def test_lidar_and_radar_counts_are_true(nusc: NuScenes) -> None:
     boxes_with_points = 0
     for sample in nusc.sample:

@@ -1,0 +1,359 @@
+"""Rows of the `questions` table from chunks of questions: gathered, joined and hashed as columns, never one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+
+from drive_vqa.schema import QUESTIONS, TRUTH
+from qa_gen.answers import answer_texts, truth_column
+from qa_gen.catalogue import TYPES
+from qa_gen.config import FORMS, KINDS
+from qa_gen.drive import Drive
+from qa_gen.forms import Chunk
+from qa_gen.group_table import group_ids, list_column
+from qa_gen.groups import NUMBERS, SPLITS, Groups
+from qa_gen.hashing import below, hexadecimal, mix, text_hash
+from qa_gen.phrasebook import ROLES, Phrasebook, claim_wordings, phrasebook
+from qa_gen.question_type import FIELD, QuestionType
+from qa_gen.slices import Slices, slice_column
+
+TYPE_CODES = {name: code for code, name in enumerate(TYPES)}
+TYPE_HASHES = np.array([text_hash(f"{kind.name} {kind.version}") for kind in TYPES.values()], dtype=np.uint64)
+NUMBER_FIELDS = tuple(
+    field.name for field in TRUTH if field.name not in ("choice", "marks") and not pa.types.is_list(field.type)
+)
+MOST_OPTIONS = 13
+"""As many as the longest list of choices has (checked when options are stored)."""
+
+ANSWER_TYPES = tuple(dict.fromkeys([*(kind.answer_type for kind in TYPES.values()), "bool", "choice"]))
+_EVIDENCE = QUESTIONS.field("evidence").type
+
+
+@dataclass(frozen=True, eq=False)
+class GroupsOfLog:
+    """The groups of one kind with what is known of their marks."""
+
+    groups: Groups
+    slices: Slices
+
+
+def question_table(drive: Drive, parts: Mapping[str, GroupsOfLog], chunks: Sequence[Chunk]) -> pa.Table:
+    """All questions as rows of the `questions` table, ordered by log, kind, group, type, form and subject.
+
+    Args:
+        drive: the logs.
+        parts: their groups by kind, in the order of the `groups` table.
+        chunks: their questions.
+    """
+    chunks = [chunk for chunk in chunks if len(chunk)]
+    if not chunks:
+        return QUESTIONS.empty_table()
+    book = phrasebook()
+    first_row = dict(zip(parts, np.cumsum([0, *(len(part.groups) for part in parts.values())]).tolist(), strict=False))
+    columns = _concatenated([_codes(chunk, first_row, book) for chunk in chunks])
+    values = _values(chunks, book)
+    log = drive.log[columns["frame"]]
+    order = np.lexsort((columns["type"] * 4 + columns["form"], columns["group"], log))
+    by_kind = np.argsort(columns["kind"][order], kind="stable")
+    columns = {name: column[order] for name, column in columns.items()}
+    values = {name: column[order] for name, column in values.items()}
+    table = _texts(columns, values, book) | _references(drive, parts, columns, by_kind)
+    return pa.table([table[name] for name in QUESTIONS.names], schema=QUESTIONS)
+
+
+def _concatenated(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _codes(chunk: Chunk, first_row: Mapping[str, int], book: Phrasebook) -> dict[str, np.ndarray]:
+    """What a question is, as whole numbers."""
+    kind, asked, subject = chunk.kind, chunk.asked, chunk.subject
+    length, code = len(subject), TYPE_CODES[kind.name]
+    group = asked.group[subject]
+    numbers, tracks, slots = _roles(chunk)
+    wordings = claim_wordings(kind) if (chunk.claim >= 0).any() else len(kind.wordings)
+    draws = mix(text_hash(f"wording {kind.name} {chunk.form}"), asked.subject_hash[subject], chunk.claim + 1)
+    wording = below(draws, wordings)
+    first = book.claims[code] if (chunk.claim >= 0).any() else book.own[code]
+    about = np.where(chunk.claim >= 0, chunk.claim, chunk.parameter)
+    then = asked.frame_at(kind.horizon_s)[subject]
+    return {
+        "kind": np.full(length, KINDS.index(asked.groups.kind)),
+        "type": np.full(length, code),
+        "form": np.full(length, FORMS.index(chunk.form)),
+        "group": first_row[asked.groups.kind] + group,
+        "group_of_kind": group,
+        "frame": asked.frame[subject],
+        "truth_frame": np.where(then >= 0, then, asked.frame[subject]),
+        "split": asked.groups.split[group],
+        "numbers": numbers,
+        "tracks": tracks,
+        "slots": slots,
+        "about_all": np.full(length, _about_all(kind)),
+        "template": first + about * wordings + wording,
+        "wording": wording,
+        "parameter": _parameter_words(chunk, numbers, book),
+        "draws": draws,
+    }
+
+
+def _roles(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers, tracks and slots of the roles a, b and c; -1 in empty ones."""
+    asked, subject = chunk.asked, chunk.subject
+    numbers, tracks, slots = (_widened(column[subject]) for column in (asked.numbers, asked.tracks, asked.slots))
+    if "numbers" in chunk.truth:
+        numbers = _widened(chunk.truth["numbers"])
+    return numbers, tracks, slots
+
+
+def _widened(columns: np.ndarray) -> np.ndarray:
+    wide = np.full((len(columns), len(ROLES)), -1, dtype=np.int64)
+    wide[:, : columns.shape[1]] = columns
+    return wide
+
+
+def _about_all(kind: QuestionType) -> bool:
+    """Whether the answer rests on all marks of the group."""
+    by_marks = kind.answer_type == "choice" and not kind.choices
+    return by_marks or kind.answer_type in ("count", "ranking", "regions")
+
+
+def _parameter_words(chunk: Chunk, numbers: np.ndarray, book: Phrasebook) -> np.ndarray:
+    """Word of what else a question names; NUMBERS, the empty word, where it names nothing."""
+    kind = chunk.kind
+    if (chunk.claim >= 0).any():
+        words = book.choice_words(kind) if kind.answer_type == "choice" else book.threshold_words(kind)
+        return _named(words[chunk.claim], numbers)
+    words = book.parameter_words(kind)
+    return words[chunk.parameter] if len(words) else np.full(len(chunk), NUMBERS)
+
+
+def _named(words: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Words; negative ones stand for the name of a role, -2 for a."""
+    role = np.where(words <= -2, -2 - words, 0)
+    own = np.take_along_axis(numbers, role.reshape(len(numbers), -1), axis=1).reshape(words.shape)
+    return np.where(words <= -2, own, words)
+
+
+def _values(chunks: Sequence[Chunk], book: Phrasebook) -> dict[str, np.ndarray]:
+    """Typed truths and options of all questions; NaN and -1 where a question has no such value."""
+    total = sum(len(chunk) for chunk in chunks)
+    values: dict[str, np.ndarray] = {}
+    options = np.full((total, MOST_OPTIONS), -1, dtype=np.int64)
+    offers = np.full((total, 4), np.nan)
+    answer = np.full(total, -1, dtype=np.int64)
+    start = 0
+    for chunk in chunks:
+        here = slice(start, start + len(chunk))
+        start += len(chunk)
+        if chunk.form == "choice" and chunk.kind.answer_type != "choice":
+            offers[here] = chunk.options
+            values.setdefault("offered", np.full(total, np.nan))[here] = chunk.truth[FIELD[chunk.kind.answer_type]]
+        elif chunk.form == "choice":
+            answer[here], options[here, : _options(chunk).shape[1]] = _choice_words(chunk, book)
+        else:
+            for name, column in chunk.truth.items():
+                _store(values, name, column, here, total)
+    return values | {"options": options, "offers": offers, "answer": answer}
+
+
+def _options(chunk: Chunk) -> np.ndarray:
+    if chunk.options is None:
+        raise ValueError(f"multiple choice of type {chunk.kind.name} without options")
+    return chunk.options
+
+
+def _store(values: dict[str, np.ndarray], name: str, column: np.ndarray, here: slice, total: int) -> None:
+    if name == "numbers":
+        return
+    if name not in values:
+        width = (total, NUMBERS) if name == "marks" else (total,)
+        floating = column.dtype.kind == "f"
+        values[name] = np.full(width, np.nan if floating else -1, dtype=np.float64 if floating else np.int64)
+    if name == "marks":
+        values[name][here, : column.shape[1]] = column
+    else:
+        values[name][here] = column
+
+
+def _choice_words(chunk: Chunk, book: Phrasebook) -> tuple[np.ndarray, np.ndarray]:
+    """Word of the answer and of the options."""
+    options = _options(chunk)
+    if "mark" in chunk.truth:
+        return chunk.truth["mark"], options
+    words, numbers = book.choice_words(chunk.kind), _roles(chunk)[0]
+    answer = _named(words[chunk.truth["choice"]], numbers)
+    offered = _named(np.where(options >= 0, words[options], -1), numbers)
+    return answer, offered
+
+
+def _texts(columns: Mapping[str, np.ndarray], values: dict[str, np.ndarray], book: Phrasebook) -> dict[str, pa.Array]:
+    """Question, options, answer and typed truth."""
+    length = len(columns["type"])
+    native = np.array([ANSWER_TYPES.index(kind.answer_type) for kind in TYPES.values()])[columns["type"]]
+    yes_no, choice = (columns["form"] == FORMS.index(name) for name in ("yes_no", "choice"))
+    answer_type = np.where(yes_no, ANSWER_TYPES.index("bool"), np.where(choice, ANSWER_TYPES.index("choice"), native))
+    words, options, chosen = _offered_words(values, native, book)
+    texts, rows = [], []
+    for code in np.unique(answer_type).tolist():
+        here = np.flatnonzero(answer_type == code)
+        name = ANSWER_TYPES[code]
+        own = {field: column[here] for field, column in values.items() if field not in ("options", "offers", "answer")}
+        texts.append(words.take(pa.array(chosen[here])) if name == "choice" else answer_texts(name, own))
+        rows.append(here)
+    place = np.empty(length, dtype=np.int64)
+    place[np.concatenate(rows)] = np.arange(length)
+    answer = pa.concat_arrays(texts).take(pa.array(place))
+    offered = _shuffled(options[choice], columns["draws"][choice])
+    offered_counts = np.zeros(length, dtype=np.int64)
+    offered_counts[choice] = (offered >= 0).sum(axis=-1)
+    parameter = columns["parameter"]
+    fields = {name: values[name] for name in NUMBER_FIELDS if name in values}
+    fields["choice"] = words.take(pa.array(chosen, mask=chosen < 0))
+    fields["marks"] = _mark_lists(values.get("marks"), answer_type, length)
+    return {
+        "type": _words(list(TYPES), columns["type"]),
+        "family": _words([kind.family for kind in TYPES.values()], columns["type"]),
+        "form": _words(FORMS, columns["form"]),
+        "template": pa.array(columns["wording"], pa.int32()),
+        "template_version": pa.array([kind.version for kind in TYPES.values()], pa.int32()).take(
+            pa.array(columns["type"])
+        ),
+        "answer_type": _words(ANSWER_TYPES, answer_type),
+        "horizon_s": pa.array([kind.horizon_s for kind in TYPES.values()], pa.float64()).take(
+            pa.array(columns["type"])
+        ),
+        "parameter": book.vocabulary.take(pa.array(parameter, mask=parameter == NUMBERS)),
+        "question": book.join(columns["template"], columns["numbers"]),
+        "options": list_column(words.take(pa.array(offered[offered >= 0])), offered_counts, pa.list_(pa.string())),
+        "answer": answer,
+        "truth": truth_column(fields, length),
+    }
+
+
+def _offered_words(
+    values: Mapping[str, np.ndarray], native: np.ndarray, book: Phrasebook
+) -> tuple[pa.StringArray, np.ndarray, np.ndarray]:
+    """The vocabulary with the texts of numbers on offer behind it, the words of all options, and that of the right one."""
+    words, options, chosen = [book.vocabulary], values["options"], values["answer"]
+    offers, next_word = values["offers"], len(book.vocabulary)
+    numeric = np.isfinite(offers).any(axis=-1)
+    for code in np.unique(native[numeric]).tolist():
+        here = np.flatnonzero(numeric & (native == code))
+        field = FIELD[ANSWER_TYPES[code]]
+        there = np.isfinite(offers[here])
+        flat = np.cumsum(there).reshape(there.shape) - 1
+        options[here, :4] = np.where(there, next_word + flat, -1)
+        right = np.argmax(offers[here] == values["offered"][here, None], axis=-1)
+        chosen[here] = options[here, right]
+        text = answer_texts(ANSWER_TYPES[code], {field: np.round(offers[here][there], 3)})
+        words.append(text)
+        next_word += len(text)
+    return pa.concat_arrays(words), options, chosen
+
+
+def _shuffled(options: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Options in random order, empty places last."""
+    rank = mix(text_hash("options"), draws[:, None], np.arange(options.shape[1])[None]) >> np.uint64(1)
+    order = np.argsort(np.where(options >= 0, rank, np.uint64(2**63)), axis=-1, kind="stable")
+    return np.asarray(np.take_along_axis(options, order, -1))
+
+
+def _mark_lists(marks: np.ndarray | None, answer_type: np.ndarray, length: int) -> pa.Array:
+    """Marks that are an answer; null where a question does not ask for any."""
+    kind = TRUTH.field("marks").type
+    if marks is None:
+        return pa.nulls(length, kind)
+    asked = np.isin(answer_type, [ANSWER_TYPES.index(name) for name in ("ranking", "regions") if name in ANSWER_TYPES])
+    there = (marks >= 0) & asked[:, None]
+    offsets = pa.array(np.append(0, np.cumsum(there.sum(axis=-1))), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(marks[there], pa.int32()), type=kind, mask=pa.array(~asked))
+
+
+def _words(words: Sequence[str], codes: np.ndarray) -> pa.Array:
+    return pa.array(words, pa.string()).take(pa.array(codes))
+
+
+def _references(
+    drive: Drive, parts: Mapping[str, GroupsOfLog], columns: Mapping[str, np.ndarray], by_kind: np.ndarray
+) -> dict[str, pa.Array]:
+    """Where a question belongs: names, frames, marks, evidence and slices."""
+    numbers, tracks = columns["numbers"], columns["tracks"]
+    named = numbers >= 0
+    ids = [name for part in parts.values() for name in group_ids(drive, part.groups)]
+    own_tracks = tracks[named]
+    evidence, slices = _of_groups(drive, parts, columns, by_kind)
+    return {
+        "qa_id": hexadecimal(_keys(drive, columns)),
+        "group_id": _words(ids, columns["group"]),
+        "log_id": _words(drive.log_ids, drive.log[columns["frame"]]),
+        "frame": pa.array(drive.frame[columns["frame"]], pa.int32()),
+        "truth_frame": pa.array(drive.frame[columns["truth_frame"]], pa.int32()),
+        "marks": list_column(pa.array(numbers[named]), named.sum(axis=-1), pa.list_(pa.int32())),
+        "track_ids": list_column(
+            pa.array(drive.track_ids, pa.string()).take(pa.array(own_tracks, mask=own_tracks < 0)),
+            named.sum(axis=-1),
+            pa.list_(pa.string()),
+        ),
+        "evidence": evidence,
+        "split": _words(SPLITS, columns["split"]),
+        "slices": slices,
+    }
+
+
+def _keys(drive: Drive, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A hash of what is asked about whom, when and how: the same in every store."""
+    return mix(
+        text_hash("question"), drive.moment_hash[columns["frame"]], columns["kind"], TYPE_HASHES[columns["type"]],
+        columns["form"] + 4 * (columns["template"] - phrasebook().own[columns["type"]]),
+        *drive.track_hash[columns["tracks"]].T, *columns["numbers"].T,
+    )  # fmt: skip
+
+
+def _of_groups(
+    drive: Drive, parts: Mapping[str, GroupsOfLog], columns: Mapping[str, np.ndarray], by_kind: np.ndarray
+) -> tuple[pa.Array, pa.Array]:
+    """Evidence and slices; made kind of group after kind of group, then put in the order of the questions."""
+    evidence, slices = [], []
+    place = np.empty(len(by_kind), dtype=np.int64)
+    place[by_kind] = np.arange(len(by_kind))
+    codes = columns["kind"][by_kind]
+    for kind, part in sorted(parts.items(), key=lambda entry: KINDS.index(entry[0])):
+        here = by_kind[codes == KINDS.index(kind)]
+        if len(here):
+            own = {
+                name: columns[name][here] for name in ("group_of_kind", "slots", "tracks", "truth_frame", "about_all")
+            }
+            evidence.append(_evidence(part.groups, own))
+            slices.append(
+                slice_column(part.slices, own["group_of_kind"], own["slots"][:, 0], _in_view(drive, part.groups, own))
+            )
+    return tuple(pa.concat_arrays(column).take(pa.array(place)) for column in (evidence, slices))
+
+
+def _evidence(groups: Groups, columns: Mapping[str, np.ndarray]) -> pa.ListArray:
+    """Each mark that the answer rests on, in each context image that shows it."""
+    group, slots = columns["group_of_kind"], columns["slots"]
+    places = np.arange(groups.tracks.shape[1])
+    counts = (slots[:, :, None] == places).any(axis=1) | columns["about_all"][:, None]
+    shown = np.isfinite(groups.regions[..., 0])[group] & counts[..., None]
+    row, slot, context = np.nonzero(shown)
+    fields = list(_EVIDENCE.value_type)
+    flat = {"mark": groups.numbers[group[row], slot], "context": context}
+    values = pa.StructArray.from_arrays([pa.array(flat[field.name], field.type) for field in fields], fields=fields)
+    return list_column(values, shown.sum(axis=(1, 2)), _EVIDENCE)
+
+
+def _in_view(drive: Drive, groups: Groups, columns: Mapping[str, np.ndarray]) -> Int[np.ndarray, "n"]:
+    """Whether the front camera, or now any camera that is shown, sees the first mark when the truth is read."""
+    if groups.front is None:
+        return np.full(len(columns["tracks"]), -1)
+    rows = drive.row_of(columns["truth_frame"], columns["tracks"][:, 0])
+    cameras = {camera for camera in groups.context_cameras if camera is not None}
+    seen = np.stack([np.isfinite(drive.regions[camera][rows][:, 0]) for camera in sorted(cameras)])
+    return np.asarray(seen.any(axis=0).astype(np.int64))

@@ -1,0 +1,1 @@
+"""Questions in the formats of other tools: one file a format, see `questions.export_questions`."""

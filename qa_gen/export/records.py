@@ -1,0 +1,183 @@
+"""What an export reads: the questions of a log, each with its group and the names of its drawn images.
+
+A log is read at a time, so memory does not grow with the store. Boxes in answers are given in whole pixels of the exported
+image. Groups without images (logs that have none) are left out: no tool here can ask about a picture that is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from drive_vqa.errors import StoreError
+from drive_vqa.schema import TRUTH
+from qa_gen.export.job import Job, LogJob
+
+GROUP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
+BATCH_ROWS = 1024
+ASKED = (
+    *(
+        "qa_id",
+        "group_id",
+        "log_id",
+        "family",
+        "type",
+        "form",
+        "answer_type",
+        "marks",
+        "parameter",
+        "question",
+        "options",
+    ),
+    *("answer", "split"),
+)
+"""Columns that a prompt and its answer are made of."""
+
+BOX_TYPES = ("box", "interval_box")
+SAME_BOX_PX = 1
+"""Corners of a box that was rounded twice may be that far off."""
+
+CORNERS = ("u0_px", "v0_px", "u1_px", "v1_px")
+Row = dict[str, Any]
+Choose = Callable[[pa.Table, Mapping[str, Row], Job], pa.Table]
+"""Takes the questions that a format can hold: from (questions, groups by id, export)."""
+
+
+@dataclass(frozen=True)
+class LogQuestions:
+    """The questions of one log that are exported.
+
+    Attributes:
+        table: of the schema `questions`, in the order of the store; boxes in pixels of the exported image.
+        groups: the groups that they ask about, by id, in the order of the store; boxes in pixels of the original image.
+    """
+
+    table: pa.Table
+    groups: Mapping[str, Row]
+
+    def rows(self, split: str | None = None, *, also: Sequence[str] = ()) -> Iterator[tuple[Row, Row]]:
+        """Each question with its group.
+
+        Args:
+            split: of the questions; None: all.
+            also: columns wanted besides those that a prompt is made of; each nested one costs as much as all the others.
+        """
+        table = self.table.select([*ASKED, *also])
+        table = table if split is None else table.filter(pc.equal(table["split"], split))
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            for question in batch.to_pylist():
+                yield self.groups[question["group_id"]], question
+
+
+def read_log(log: LogJob, choose: Choose | None = None) -> LogQuestions:
+    """Read what is exported of a log.
+
+    Args:
+        log: the log.
+        choose: takes the questions that the format can hold; None: all.
+
+    Raises:
+        StoreError: a table is missing, or the tables contradict each other.
+    """
+    store, job = log.job.store, log.job
+    questions = store.read("questions", log.log_id)
+    questions = questions.filter(pc.is_in(questions["split"], pa.array(job.splits)))
+    groups = {group["group_id"]: group for group in store.read("groups", log.log_id).to_pylist()}
+    _check(log.log_id, groups, questions)
+    pictured = [name for name, group in groups.items() if _has_images(group)]
+    questions = questions.filter(pc.is_in(questions["group_id"], pa.array(pictured, pa.string())))
+    if choose is not None:
+        questions = choose(questions, groups, job)
+    asked = set(questions["group_id"].to_pylist())
+    groups = {name: group for name, group in groups.items() if name in asked}
+    return LogQuestions(_rescale(questions, groups, job.size_px), groups)
+
+
+def exported_box(
+    box: Sequence[float], view: Mapping[str, Any], size_px: tuple[int, int] | None
+) -> tuple[int, int, int, int]:
+    """A box in whole pixels of the exported image, within it.
+
+    Args:
+        box: (u0, v0, u1, v1) in pixels of the original image.
+        view: the entry of `context` that it lies in.
+        size_px: (width, height) of the exported image; None: as the original.
+    """
+    width, height = size_px or (view["width"], view["height"])
+    scale = (width / view["width"], height / view["height"])
+    u0, v0, u1, v1 = (round(value * scale[place % 2]) for place, value in enumerate(box))
+    return min(max(u0, 0), width), min(max(v0, 0), height), min(max(u1, 0), width), min(max(v1, 0), height)
+
+
+def context_of_box(
+    group: Mapping[str, Any], question: Mapping[str, Any], box: Sequence[float], size_px: tuple[int, int] | None
+) -> int:
+    """The context image that a box answer lies in: where a region asked about is that box, else the last of the evidence.
+
+    Args:
+        group: of the question.
+        question: with `marks` and `evidence`.
+        box: (u0, v0, u1, v1) in pixels of the exported image.
+        size_px: (width, height) of the exported image; None: as the original.
+    """
+    apart_px = {
+        region["context"]: _apart_px(box, region, group["context"][region["context"]], size_px)
+        for mark in group["marks"]
+        if mark["mark"] in question["marks"]
+        for region in mark["regions"]
+    }
+    nearest = min(apart_px, key=lambda context: apart_px[context], default=None)
+    if nearest is not None and apart_px[nearest] <= SAME_BOX_PX:
+        return int(nearest)
+    return max((fact["context"] for fact in question["evidence"] or ()), default=len(group["context"]) - 1)
+
+
+def _apart_px(
+    box: Sequence[float], region: Mapping[str, float], view: Mapping[str, Any], size_px: tuple[int, int] | None
+) -> float:
+    shown = exported_box([region[corner] for corner in CORNERS], view, size_px)
+    return max(abs(mine - other) for mine, other in zip(shown, box, strict=True))
+
+
+def box_text(box: Sequence[int]) -> str:
+    """A box as it stands in an answer."""
+    return f"[{', '.join(str(value) for value in box)}]"
+
+
+def _has_images(group: Mapping[str, Any]) -> bool:
+    return bool(group["context"]) and all(view["path"] is not None for view in group["context"])
+
+
+def _check(log_id: str, groups: Mapping[str, Row], questions: pa.Table) -> None:
+    again = "run `drive-vqa generate` again"
+    bad = next((name for name in groups if name is None or not GROUP_ID.fullmatch(name)), None)
+    if bad is not None:
+        raise StoreError(f"log {log_id} has a group {bad!r:.80}, which cannot name a folder: {again}")
+    lost = set(questions["group_id"].to_pylist()) - set(groups)
+    if lost:
+        raise StoreError(f"log {log_id} has questions about the group {min(map(str, lost))}, which it lacks: {again}")
+
+
+def _rescale(questions: pa.Table, groups: Mapping[str, Row], size_px: tuple[int, int] | None) -> pa.Table:
+    """The questions with box answers in pixels of the exported image."""
+    rows = pc.is_in(questions["answer_type"], pa.array(BOX_TYPES)).to_pylist()
+    if size_px is None or not any(rows):
+        return questions
+    answers, truths = questions["answer"].to_pylist(), questions["truth"].to_pylist()
+    for place in (place for place, is_box in enumerate(rows) if is_box):
+        question = questions.slice(place, 1).to_pylist()[0]
+        box = [truths[place][corner] for corner in CORNERS]
+        group = groups[question["group_id"]]
+        view = group["context"][context_of_box(group, question, box, None)]
+        scaled = exported_box(box, view, size_px)
+        answers[place] = answers[place].replace(box_text([round(value) for value in box]), box_text(scaled))
+        truths[place] = {**truths[place], **dict(zip(CORNERS, map(float, scaled), strict=True))}
+    new = {"answer": pa.array(answers, pa.string()), "truth": pa.array(truths, TRUTH)}
+    for name, column in new.items():
+        questions = questions.set_column(questions.schema.get_field_index(name), name, column)
+    return questions
