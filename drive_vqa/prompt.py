@@ -23,8 +23,8 @@ KITTI_CAMERAS = {
 }
 """KITTI numbers its cameras; all look ahead, the even ones stand on the left."""
 
-_SAME = {"back": "rear"}
-_NO_NEWS = frozenset({"cam", "camera", "ring", "center", "stereo"})
+_SAME = {"rear": "back"}
+_NO_NEWS = frozenset({"cam", "camera", "ring", "center", "side", "stereo"})
 
 
 def build_messages(
@@ -88,6 +88,4 @@ def camera_words(name: str) -> str:
     words = [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]
     kind = "stereo camera" if "stereo" in words else "camera"
     places = [_SAME.get(word, word) for word in words if word not in _NO_NEWS]
-    if len(places) > 1 and places[0] == "side":  # Argoverse: ring_side_left
-        places = [*places[1:], "side"]
     return " ".join([*places, kind])

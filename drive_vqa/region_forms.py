@@ -55,6 +55,9 @@ ASKS_ORDER = frozenset(
 )
 """Types that a description with "left" or with "nearest" answers."""
 
+ASKS_IMAGE = frozenset({"best_camera"})
+"""Types that the image in which a box is named answers."""
+
 HINTED_SIDE = frozenset({"bearing", "clock", "lateral"})
 HINTED_ORDER = frozenset({"distance", "gap", "longitudinal", "closest_distance"})
 """Types of which such a description rules out options or claims, so that they go in the open form only."""
@@ -150,6 +153,8 @@ def in_form(question: Mapping[str, Any], group: Mapping[str, Any], form: RegionF
     if not named:
         return turned
     if form == "boxes":
+        if kind in ASKS_IMAGE or _tells_box(question, group):
+            return None
         turned["question"] = f"{turned['question']} {BOX_CONVENTION}"
     elif _tells(question, group, kind):
         return None
@@ -190,6 +195,15 @@ def _tells(question: Mapping[str, Any], group: Mapping[str, Any], kind: str | No
     tells_side = (base in ASKS_SIDE or (hinted and base in HINTED_SIDE)) and SIDE_WORDS.search(names)
     tells_order = (base in ASKS_ORDER or (hinted and base in HINTED_ORDER)) and ORDER_WORDS.search(names)
     return bool(base in ASKS_CATEGORY or tells_side or tells_order)
+
+
+def _tells_box(question: Mapping[str, Any], group: Mapping[str, Any]) -> bool:
+    """Whether the box that is asked for is the one that names the object."""
+    truth = question.get("truth") or {}
+    asked = tuple(truth.get(side) for side in ("u0_px", "v0_px", "u1_px", "v1_px"))
+    numbers = {int(number) for number in NAME.findall(question["question"])}
+    contexts = {number: present_context(group, number) for number in numbers}
+    return any(box_of(group, number, context) == asked for number, context in contexts.items() if context is not None)
 
 
 def _mark(group: Mapping[str, Any], number: int) -> Mapping[str, Any] | None:

@@ -32,6 +32,9 @@ MANIFEST = "manifest.json"
 FINGERPRINT_KEY = b"drive_vqa.fingerprint"
 VERSION_KEY = b"drive_vqa.schema_version"
 COMPRESSION_LEVEL = 3
+DICTIONARY_BYTES = 4_000_000
+"""Room for the distinct texts of a log; beyond it they would be written again and again."""
+
 UNIQUE = ("qa_id",)
 """Columns of equally long texts without repeated values: a dictionary or lengths between them would only add to their size."""
 
@@ -261,6 +264,7 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
     return {
         "compression": "zstd",
         "compression_level": COMPRESSION_LEVEL,
+        "dictionary_pagesize_limit": DICTIONARY_BYTES,
         "use_dictionary": [leaf for field in schema for leaf in _leaves(field.type, field.name) if leaf not in unique],
         "column_encoding": dict.fromkeys(unique, "DELTA_LENGTH_BYTE_ARRAY"),
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from eval.plaintext import plain
+from eval.units import Quantity, find_quantities
 
 _YES, _NO = (
     frozenset({"yes", "yeah", "yep", "true", "correct", "y"}),
@@ -54,7 +56,8 @@ def name_choice(said: str, options: tuple[str, ...]) -> str | NamedChoice:
         return options[found[0]]
     if matches or len(found) > 1:
         return NamedChoice(len(found) > 1, ", ".join(options[index] for index in found) or "only what it is not")
-    return _by_number(said, options, names)
+    numbered = _by_number(said, options, names)
+    return numbered if isinstance(numbered, str) else _by_quantities(said, options, names)
 
 
 def name_bool(said: str, options: tuple[str, ...] = ()) -> bool | NamedChoice:
@@ -98,12 +101,30 @@ def _by_letter(said: str, names: tuple[str, ...]) -> int | NamedChoice | None:
 
 def _by_number(said: str, options: Sequence[str], names: Sequence[str]) -> str | NamedChoice:
     """`1` for `Region 1`, where the options differ in their only number."""
-    numbers = [re.findall("[0-9]+", name) for name in names]
-    said_numbers = set(re.findall(r"(?<![0-9.,])[0-9]+(?![0-9.,]*[0-9])", said[:_LOOK_BACK]))
+    numbers = [re.findall(r"(?:(?<![a-z])-)?[0-9]+", name) for name in names]
+    said_numbers = set(re.findall(r"(?:(?<![a-z])-)?(?<![0-9.,])[0-9]+(?![0-9.,]*[0-9])", said[:_LOOK_BACK]))
     if any(len(found) != 1 for found in numbers) or len(said_numbers) != 1 or len(said) > _LOOK_BACK:
         return NamedChoice(False, said)
     hits = [option for option, found in zip(options, numbers, strict=True) if set(found) == said_numbers]
     return hits[0] if len(hits) == 1 else NamedChoice(False, said)
+
+
+def _by_quantities(said: str, options: Sequence[str], names: Sequence[str]) -> str | NamedChoice:
+    """`12.4 m` or `12.4` for `12.4 meters`, where one option says the same in numbers."""
+    told = find_quantities(said) if len(said) <= _LOOK_BACK else []
+    hits = [
+        option for option, name in zip(options, names, strict=True) if _same_quantities(told, find_quantities(name))
+    ]
+    return hits[0] if told and len(hits) == 1 else NamedChoice(False, said)
+
+
+def _same_quantities(told: Sequence[Quantity], listed: Sequence[Quantity]) -> bool:
+    """Whether the same numbers are meant; a unit may be left out."""
+    return len(told) == len(listed) and all(
+        one.dimension in (None, other.dimension)
+        and math.isclose(one.value, other.value if one.dimension else other.number.value, rel_tol=1e-6)
+        for one, other in zip(told, listed, strict=True)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -113,6 +134,11 @@ def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _pattern(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Any option as whole words, the longest first."""
+    """Any option as whole words and numbers, the longest first: `2.4 meters` and `-8` are not in `12.4 meters` and `8`."""
     words = sorted(filter(None, names), key=len, reverse=True)
-    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, words))})(?![a-z0-9])") if words else None
+    return re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(_whole, words))})(?![a-z0-9])") if words else None
+
+
+def _whole(word: str) -> str:
+    before = r"(?<![0-9][.,])(?<!-)" if word[0].isdigit() else ""
+    return before + re.escape(word) + (r"(?![.,][0-9])" if word[-1].isdigit() else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from eval.units import Quantity
 
-_SIDE = r"(?P<side>left|right|counter-? ?clockwise|anti-? ?clockwise|ccw|clockwise|cw|port|starboard)\b"
+_SIDE = r"(?P<side>(?:left|right)(?:wards?)?|counter-? ?clockwise|anti-? ?clockwise|ccw|clockwise|cw|port|starboard)\b"
 _QUALIFIER = (
     r"(?:to |on |toward |towards |in |off |from |of |away |the |its |my |your |our |ego |ego's |vehicle's |car's |"
     r"front |forward |rear |back |slightly |just |further |farther |far )"
@@ -21,7 +21,10 @@ _ALONG_QUALIFIER = (
     r"(?:to |at |toward |towards |in |off |out |away,? |the |its |my |your |our |straight |directly |slightly |just |"
     r"further |farther |far |more )"
 )
-_TOUCHES = r"[ ,:=(]*(?:by |at |of |about |around |approximately |roughly |side |an |a |angle |bearing |distance |is )*[~(≈]? ?$"
+_TOUCHES = (
+    r"[ ,:=(]*(?:by |at |of |about |around |approximately |roughly |side |turn |an |a |angle |bearing |distance |is )*"
+    r"[~(≈]? ?$"
+)
 _CLAUSE_BREAK = re.compile(r"[.;\n!?](?![0-9])")
 _NEXT_NUMBER = re.compile(r"[ :=(]*(?:by |at |about |around |approximately |roughly |for )*[~(≈]?[-+]?[0-9]")
 _LOOK_BACK, _LOOK_AHEAD = 100, 60
@@ -52,7 +55,7 @@ LEFT_RIGHT = Axis(
     before_phrase=re.compile(
         rf"\b(?:to|on|toward|towards|from) (?:the |its |my |your |our )?(?:front |rear |far )?{_SIDE}(?! lane)"
     ),
-    negative=frozenset({"right", "clockwise", "cw", "starboard", "r"}),
+    negative=frozenset({"right", "rightward", "rightwards", "clockwise", "cw", "starboard", "r"}),
 )
 """Degrees and metres to the left are positive."""
 

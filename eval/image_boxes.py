@@ -23,8 +23,15 @@ _TWO_POINTS = re.compile(
 )
 _LIST = re.compile(rf"(?<![a-z0-9_.,-]){_N}(?: ?, ?{_N})+")
 _NUMBER = re.compile(_N)
-_KEYED = re.compile(rf"(?<![a-z0-9])([xy])[_ -]?(1|2|min|max)[\"' ]{{0,3}}[:=] ?({_N})")
-_KEYS = ("x1", "y1", "x2", "y2")
+_EDGES = {
+    "left": r"x_?1|x[_ -]?min|left",
+    "top": r"y_?1|y[_ -]?min|top",
+    "right": r"x_?2|x[_ -]?max|right",
+    "bottom": r"y_?2|y[_ -]?max|bottom",
+}
+_NAMED = "|".join(f"(?P<{edge}>{words})" for edge, words in _EDGES.items())
+_KEYED = re.compile(rf"(?<![a-z0-9])(?:{_NAMED})[\"' ]{{0,3}}[:=]? ?(?P<number>{_N})")
+_BLANKS = re.compile(rf"({_N}) ({_N}) ({_N}) ({_N})")
 _BRACKETED = re.compile(r"[\[(][^\[\]()]{0,200}[\])]")
 
 
@@ -84,14 +91,16 @@ def _corners(said: str) -> Iterator[Corners]:
             yield from (Corners(_values(match.groups()), match.start(), match.end()) for match in matches)
             return
     keyed = list(_KEYED.finditer(said))
-    if len(keyed) == len(_KEYS):
-        by_key = {match[1] + match[2].replace("min", "1").replace("max", "2"): match[3] for match in keyed}
-        if set(by_key) == set(_KEYS):
-            yield Corners(_values([by_key[key] for key in _KEYS]), keyed[0].start(), keyed[-1].end())
+    if keyed:
+        by_edge = {edge: match["number"] for match in keyed for edge in _EDGES if match[edge]}
+        if len(keyed) == len(by_edge) == len(_EDGES):
+            yield Corners(_values([by_edge[edge] for edge in _EDGES]), keyed[0].start(), keyed[-1].end())
         return
+    if blanks := _BLANKS.fullmatch(said):
+        yield Corners(_values(blanks.groups()), 0, len(said))
     for match in _LIST.finditer(said):
         numbers = _NUMBER.findall(match[0])
-        if len(numbers) == len(_KEYS):
+        if len(numbers) == len(_EDGES):
             yield Corners(_values(numbers), match.start(), match.end())
 
 

@@ -24,7 +24,8 @@ _REFUSAL = re.compile(
     r"no (?:way|idea|information)|sorry|apologi[sz]e|i (?:won't|will not|refuse|decline)|isn't (?:possible|clear|visible)|"
     r"hard to (?:say|tell)|difficult to (?:say|tell|determine)|as an ai|n/a|not applicable|"
     rf"(?:not|isn't|aren't|never) (?:be )?{_NOT_SHOWN}|isn't (?:a|any) |no such|"
-    r"no (?:region|mark|object|target)s? (?:with |the |id |number |no\.? |#)*[0-9]|"
+    r"no (?:region|mark|object|target)s? (?:(?:is|with|the|id|number|no\.?|labell?ed|marked|numbered|called) |#)*[0-9]|"
+    r"isn't enough|see no|absent|hidden from view|"
     r"(?:does not|doesn't|do not|don't) (?:exist|appear in))"
 )
 """Also what says that the thing asked about is not there."""

@@ -20,7 +20,7 @@ AxisName = Literal["x", "y"]
 
 _LETTER = re.compile(
     r"(?<![a-z0-9])([xy])(?:[ _-](?:coordinate|position|offset|axis|value|meters?|metres?|m))?"
-    r"[\"')\]]*(?: ?[:=]| is| of| at| about)* ?[~(\[\"']?[-+]?$"
+    r"(?: ?\((?:m|meters?|metres?)\))?[\"'\]]*(?: ?[:=]| is| of| at| about)* ?[~(\[\"']?[-+]?$"
 )
 _LOOK_BACK = 32
 

@@ -75,7 +75,7 @@ def predict(
 
     Args:
         store: with questions.
-        split: train, val or test.
+        split: train, val, test or bench.
         answer: gives one text for each question of a batch.
         out: Parquet file with the schema of table `predictions`; appears when all is done.
         model_name: written beside every answer.

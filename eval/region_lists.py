@@ -30,7 +30,7 @@ _PLACE_OF_NUMBER = re.compile(r"[.)] #?[0-9]")
 _ENDS_IN_NAME = re.compile(rf"\b{_NAME} ?#?$")
 _NONE = re.compile(
     rf"(?:the answer is |there (?:are|is) )?(?:none\b|nothing\b|no (?:marked |such |other )?{_NAME}\b|no ones?\b|"
-    r"empty\b|not any\b|null\b)"
+    rf"empty\b|not any\b|null\b|no$|(?:zero|0) (?:other |marked )?{_NAME}\b)"
 )
 _LOOK_BACK = 16
 

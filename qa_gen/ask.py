@@ -16,7 +16,7 @@ from qa_gen.describe import descriptions
 from qa_gen.drive import Drive
 from qa_gen.forms import Chunk, chunks, kept_chains
 from qa_gen.group_table import group_table
-from qa_gen.groups import Groups, choose_subsets, make_groups
+from qa_gen.groups import Groups, choose_subsets, keyframes_of, make_groups
 from qa_gen.question_type import QuestionType
 from qa_gen.slices import slices_of
 
@@ -43,8 +43,13 @@ def ask(
         ConfigError: there is no front camera of a name that the config knows.
     """
     kinds = [kind for kind in config.kinds if any(kind in question.group_kinds for question in _types(config))]
-    made = {kind: make_groups(drive, kind, log_splits, config, bench_groups=bench_groups) for kind in kinds}
-    made = {kind: groups for kind, groups in made.items() if len(groups)}
+    keyframes, bench_frames = (keyframes_of(drive, step_s) for step_s in (config.keyframe_step_s, config.bench_step_s))
+    made = {}
+    for kind in kinds:
+        frames = bench_frames if kind == BENCH else keyframes
+        groups = make_groups(drive, kind, frames, log_splits, config, bench_groups=bench_groups)
+        if len(groups):
+            made[kind] = groups
     parts, asked = {}, []
     for kind, groups in made.items():
         marks = _subjects(drive, groups, config, np.argwhere(groups.tracks >= 0))

@@ -1,7 +1,7 @@
 """Logs as columns: frames in time order, the boxes of all agents, and where each camera shows them.
 
-Several logs are one long drive: one after another, with so much time and so many metres between them that nothing finds its way
-from one to the next. What a question costs then hardly depends on how many logs there are.
+Several logs are one long drive, one after another with so much time between them that nothing finds its way from one to the next.
+What has to be done a question is then done for all of them at once. Each log keeps its own global frame.
 
 Row and frame numbers are indices into these columns; -1 means "none" and picks the padding entry that every column has at its
 end: NaN for numbers, -1 for codes. So a chain of lookups needs no masks, and what is not known stays NaN to the end.
@@ -34,8 +34,6 @@ BOX_COLUMNS = (
 )
 LONGEST_NS = 7 * 86_400 * 10**9
 BETWEEN_LOGS_NS = 10**12
-BETWEEN_LOGS_M = 1e7
-"""Farther than any log reaches; a float64 still tells nanometres there."""
 
 REGION_COLUMNS = ("u0_px", "v0_px", "u1_px", "v1_px", "visible_fraction")
 
@@ -86,7 +84,7 @@ class Drive:
         track_hash: 64 random bits for each track's name.
         ego_speed_mps: NaN where unknown.
         global_R_ego: rotation of the ego's pose; NaN for a log without poses.
-        global_xyz_ego_m: position of the ego origin in the global frame, where logs lie far apart; likewise.
+        global_xyz_ego_m: position of the ego origin in the log's global frame; likewise.
         boxes: the columns of BOX_COLUMNS, one entry a row of the track table.
         category: code of each row's category.
         row_frame: frame index of each row; rows are sorted by it, then by track.
@@ -96,7 +94,7 @@ class Drive:
         pictures: cameras that have images or at least a calibration, by name.
         regions: by camera: for each row the box that this camera shows of it and its visible share; NaN where none.
         in_view: 1 where a camera's image holds a part of the box, hidden or not; 0 not; -1 not known.
-        lanes: None where the log has no map.
+        lanes: of each log; None where it has no map.
     """
 
     log_ids: tuple[str, ...]
@@ -118,7 +116,7 @@ class Drive:
     pictures: Mapping[str, Picture]
     regions: Mapping[str, Float[np.ndarray, "r1 5"]]
     in_view: Int[np.ndarray, "r1"]
-    lanes: Lanes | None
+    lanes: tuple[Lanes | None, ...]
     _keys: Int[np.ndarray, "r"] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -182,7 +180,7 @@ def read_drive(store: Store, log_id: str) -> Drive:
         pictures=pictures,
         regions=_regions(tracks["cameras"].combine_chunks(), order, set(pictures)),
         in_view=np.append(pc.fill_null(tracks["in_view"].cast(pa.int64()), -1).to_numpy()[order], -1),
-        lanes=_lanes(store, log_id),
+        lanes=(_lanes(store, log_id),),
     )
 
 
@@ -198,7 +196,6 @@ def join_drives(drives: Sequence[Drive]) -> Drive:
     rows = np.cumsum([0, *(len(drive.row_frame) for drive in drives)])
     tracks = np.cumsum([0, *(len(drive.track_ids) for drive in drives)])
     spans_ns = np.cumsum([0, *(drive.time_ns.max(initial=0) + BETWEEN_LOGS_NS for drive in drives)])
-    far_m = np.array([BETWEEN_LOGS_M, 0.0, 0.0])
     first = drives[0]
     return Drive(
         log_ids=tuple(log_id for drive in drives for log_id in drive.log_ids),
@@ -210,9 +207,7 @@ def join_drives(drives: Sequence[Drive]) -> Drive:
         track_hash=_chained([drive.track_hash[:-1] for drive in drives], 0),
         ego_speed_mps=_chained([drive.ego_speed_mps[:-1] for drive in drives], np.nan),
         global_R_ego=_chained([drive.global_R_ego[:-1] for drive in drives], np.full((3, 3), np.nan)),
-        global_xyz_ego_m=_chained(
-            [drive.global_xyz_ego_m[:-1] + number * far_m for number, drive in enumerate(drives)], np.full(3, np.nan)
-        ),
+        global_xyz_ego_m=_chained([drive.global_xyz_ego_m[:-1] for drive in drives], np.full(3, np.nan)),
         boxes={name: _chained([drive.boxes[name][:-1] for drive in drives], np.nan) for name in BOX_COLUMNS},
         category=_chained([drive.category[:-1] for drive in drives], -1),
         row_frame=np.concatenate([drive.row_frame + start for drive, start in zip(drives, frames, strict=False)]),
@@ -230,7 +225,7 @@ def join_drives(drives: Sequence[Drive]) -> Drive:
             for camera in first.regions
         },
         in_view=_chained([drive.in_view[:-1] for drive in drives], -1),
-        lanes=_join_lanes([drive.lanes for drive in drives]),
+        lanes=tuple(lanes for drive in drives for lanes in drive.lanes),
     )
 
 
@@ -241,19 +236,6 @@ def cameras_of(drive: Drive) -> tuple[tuple[str, int | None, int | None], ...]:
 
 def _chained(parts: Sequence[np.ndarray], padding: Any) -> np.ndarray:
     return np.concatenate([*parts, np.asarray(padding, dtype=parts[0].dtype)[None]])
-
-
-def _join_lanes(maps: Sequence[Lanes | None]) -> Lanes | None:
-    far_m = np.array([BETWEEN_LOGS_M, 0.0])
-    there = [(number, lanes) for number, lanes in enumerate(maps) if lanes is not None]
-    if not there:
-        return None
-    counts = np.cumsum([0, *(lanes.lane.max(initial=-1) + 1 for _, lanes in there)])
-    return Lanes(
-        np.concatenate([lanes.start_xy_m + number * far_m for number, lanes in there]),
-        np.concatenate([lanes.end_xy_m + number * far_m for number, lanes in there]),
-        np.concatenate([lanes.lane + count for (_, lanes), count in zip(there, counts, strict=False)]),
-    )
 
 
 def _sorted_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from drive_vqa.categories import CATEGORIES
-from qa_gen.among import in_order, nearest, within
+from qa_gen.among import ORDER_RATIO, RADIUS_SHARE, in_order, nearest, within
 from qa_gen.asked import Asked
 from qa_gen.object_nature import CHOICE_OF_CODE, NOUNS
 from qa_gen.question_type import EXACT, QuestionType, Truth
@@ -106,9 +106,14 @@ TYPES: tuple[QuestionType, ...] = (
             "ground?",
             f"Which region is the nearest marked {{p}}, {DISTANCE_WORDS} from my car?",
             "Leaving aside all other kinds, which marked {p} is the closest one to me in the real world?",
-            f"Among the marked regions of the kind {{p}}, which is the least far from me, {DISTANCE_WORDS}?",
-            "By distance along the ground, which marked region of the kind {p} is the first one from my car?",
+            f"Among the marked regions of the kind {{p}}, which is the shortest distance from me, {DISTANCE_WORDS}?",
+            "By distance along the ground, which marked region of the kind {p} comes first, starting from my car?",
             "There is more than one marked {p}. Which of them has its center closest to me along the ground?",
+        ),
+        definition=(
+            "The mark of the named kind whose center is at the least ground distance from me. Asked where two marks "
+            "or more are of that kind and one or more of another; not asked where the second nearest is less than "
+            f"{ORDER_RATIO:g} times as far."
         ),
         truth=_nearest_of_class,
         tolerance=EXACT,
@@ -126,9 +131,13 @@ TYPES: tuple[QuestionType, ...] = (
             "By real distance along the ground and not by size in the image, which marked region is closest to me?",
             "Which region is the closest one to my car among all that are marked, by the ground distance to its "
             "center?",
-            f"Looking at all marked regions, which one is the least far from my car, {DISTANCE_WORDS}?",
+            f"Looking at all marked regions, which one is the shortest distance from my car, {DISTANCE_WORDS}?",
             f"Among everything marked, what is the nearest region to where I am, {DISTANCE_WORDS}?",
             "Going outward from my car along the ground, the center of which marked region comes first?",
+        ),
+        definition=(
+            "The mark whose center is at the least ground distance from me. Needs two marks or more; not asked where "
+            f"the second nearest is less than {ORDER_RATIO:g} times as far."
         ),
         truth=_nearest_mark,
         tolerance=EXACT,
@@ -149,6 +158,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Going outward from my car, in what order do the centers of the marked regions come, nearest first?",
             "Name all marked regions, ordered by rising distance from me along the ground to their centers.",
             "How do the marked regions rank by their ground distance from my car, if the nearest comes first?",
+        ),
+        definition=(
+            f"All marks by the ground distance of their centers from me, nearest first. Needs 2 to {MOST_IN_ORDER} "
+            f"marks; not asked where one is less than {ORDER_RATIO:g} times as far as the one before it."
         ),
         truth=_rank_by_distance,
         tolerance=EXACT,
@@ -172,6 +185,10 @@ TYPES: tuple[QuestionType, ...] = (
             "ground?",
             "What marked regions have their centers within {p} of my car along the ground? Say none if there are none.",
         ),
+        definition=(
+            "All marks whose centers are at most the named radius from me on the ground; there may be none. Not asked "
+            f"where the distance of one is within {RADIUS_SHARE:.0%} of the radius."
+        ),
         truth=_marks_within,
         tolerance=EXACT,
         parameters=tuple(f"{radius_m:.0f} meters" for radius_m in RADII_M),
@@ -191,6 +208,10 @@ TYPES: tuple[QuestionType, ...] = (
             f"{CLASS_NOTE} Among everything marked, how many are {{p}}?",
             f"Give the number of {{p}} among the marked regions. {CLASS_NOTE}",
         ),
+        definition=(
+            "How many marks are of the named class. A motorcycle is both a vehicle and of the class of cyclists and "
+            "motorcyclists, a bicycle only of the latter. Not asked where the category of a mark is unknown."
+        ),
         truth=_count_class,
         tolerance=EXACT,
         parameters=CLASSES,
@@ -209,6 +230,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Divide the scene along my straight-ahead line. How many marked regions have their centers {p}?",
             f"Of all marked regions, how many do I see {{p}}, {SIDE_WORDS}?",
             f"Give the number of marked regions {{p}}, {SIDE_WORDS}.",
+        ),
+        definition=(
+            "How many marks have their centers on the named side of my straight-ahead line: bearing above 0 is left, "
+            f"below 0 is right. Not asked where one is within {LEFT_RIGHT_MARGIN_DEG:g} degrees of straight ahead."
         ),
         truth=_count_side,
         tolerance=EXACT,
@@ -231,6 +256,11 @@ TYPES: tuple[QuestionType, ...] = (
             "have their centers {p}?",
             f"{QUARTER_NOTE} Of all marked regions, how many have their centers {{p}}?",
             f"Give the number of marked regions with centers {{p}}. {QUARTER_NOTE}",
+        ),
+        definition=(
+            f"How many marks have their centers in the named quarter: ahead below {QUARTER_EDGES_DEG[0]:g} degrees off "
+            f"my heading, behind above {QUARTER_EDGES_DEG[1]:g}, left or right between. Not asked where one is within "
+            f"{QUARTER_MARGIN_DEG:g} degrees of an edge."
         ),
         truth=_count_quarter,
         tolerance=EXACT,

@@ -88,6 +88,7 @@ TYPES: tuple[QuestionType, ...] = (
             "In meters along the ground, how far off is the center of {a} from where I am?",
             "Give my distance to {a} in meters, along the ground to its center.",
         ),
+        definition="The ground distance from the ego origin to A's center.",
         truth=_distance,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -113,6 +114,10 @@ TYPES: tuple[QuestionType, ...] = (
             "At their nearest points on the ground, how many meters separate my car and {a}?",
             "How long is the shortest line on the ground from the edge of my car to the edge of {a}, in meters?",
             "Measured along the ground between their closest sides or corners, how far is my car from {a}, in meters?",
+        ),
+        definition=(
+            "The least distance between the outlines of my car and A on the ground (their boxes seen from above; my "
+            f"car's size and place are settings). Not asked where it is less than {LEAST_GAP_M:g} m."
         ),
         truth=_gap,
         tolerance=WITHIN_25_PERCENT,
@@ -140,11 +145,15 @@ TYPES: tuple[QuestionType, ...] = (
             "At what bearing is the center of {a}, in degrees?",
             f"Toward what bearing would I point to show the center of {{a}}, {BEARING_WORDS}?",
         ),
+        definition=(
+            "The direction of A's center from the ego origin: 0 straight ahead, left positive, from -180 to 180 "
+            "degrees."
+        ),
         truth=_bearing,
         tolerance=WITHIN_10_DEGREES,
         claims=(
-            "the bearing of the center of {a} from my car, in degrees with 0 straight ahead and positive to the left, "
-            "is greater than {v}",
+            "the bearing of the center of {a} from my car, with 0 straight ahead and positive to the left, is greater "
+            "than {v}",
             "I see the center of {a} at a bearing greater than {v}, with 0 straight ahead and positive to the left",
         ),
         thresholds=(-120.0, -90.0, -60.0, -30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 60.0, 90.0, 120.0),
@@ -166,6 +175,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Imagine a clock lying flat around my car, its 12 pointing forward and its 3 to the right. Which hour is "
             "nearest to the direction of {a}?",
         ),
+        definition=(
+            "The hour nearest to the bearing of A's center, with 12 o'clock straight ahead of me and 3 o'clock to my "
+            "right."
+        ),
         truth=_clock,
         tolerance=EXACT,
     ),
@@ -185,6 +198,11 @@ TYPES: tuple[QuestionType, ...] = (
             "Looking straight ahead, would I find {a} to my right or to my left?",
             "Taking my heading as the dividing line, is {a} left or right of my car?",
         ),
+        definition=(
+            f"Left if the bearing of A's center is from {SIDE_MARGIN_DEG:g} to {180 - SIDE_MARGIN_DEG:g} degrees, "
+            f"right if it is from -{180 - SIDE_MARGIN_DEG:g} to -{SIDE_MARGIN_DEG:g}. Not asked nearer to straight "
+            "ahead or straight behind."
+        ),
         truth=_side,
         tolerance=EXACT,
         choices=("left", "right"),
@@ -199,11 +217,15 @@ TYPES: tuple[QuestionType, ...] = (
             "Is {a} ahead of my car or behind it?",
             "Does {a} lie behind me or ahead of me?",
             "Seen along my heading, is the center of {a} ahead of my car or behind my car?",
-            "Which is it for {a}: behind me or ahead of me, as my car is facing?",
+            "Which is true of {a}: is it behind me or ahead of me, as my car is facing?",
             "Is {a} farther forward than my whole car, or is it behind my car?",
             "Along the direction I am facing, is {a} behind or ahead?",
             "Would I look to the back or to the front of my car to see {a}, that is, is it behind or ahead?",
             "Draw a line across my car at right angles to my heading. Is {a} behind that line or ahead of it?",
+        ),
+        definition=(
+            f"Ahead if A's center is more than {AHEAD_ABOVE_M:g} m ahead of the ego origin along my heading, behind if "
+            f"it is more than {-BEHIND_BELOW_M:g} m behind it. Not asked in between."
         ),
         truth=_ahead_behind,
         tolerance=EXACT,
@@ -234,6 +256,9 @@ TYPES: tuple[QuestionType, ...] = (
             "In meters, positive to my left, how far is the center of {a} from the straight line along which my car "
             "is facing?",
         ),
+        definition=(
+            "How far A's center is to the left of my straight-ahead line: y in the ego frame, negative to the right."
+        ),
         truth=_lateral,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -263,6 +288,9 @@ TYPES: tuple[QuestionType, ...] = (
             "car?",
             "In meters along my heading, positive forward, where is the center of {a} as seen from me?",
         ),
+        definition=(
+            "How far A's center is ahead of the ego origin along my heading: x in the ego frame, negative behind."
+        ),
         truth=_longitudinal,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -282,12 +310,16 @@ TYPES: tuple[QuestionType, ...] = (
             f"Does {{a}} reach into the strip {PATH_WORDS}? Answer no or yes.",
             f"Call my path the strip {PATH_WORDS}. Is {{a}} at least partly in my path, yes or no?",
             f"Yes or no: is {{a}}, or a part of it, {PATH_WORDS}?",
-            "If I drove straight on for 60 meters in a strip that reaches 1.8 meters to either side, would any part "
-            "of {a} be in that strip now? Answer yes or no.",
+            "Picture the strip that I would cover driving straight on for 60 meters, reaching 1.8 meters to either "
+            "side of my straight-ahead line. Is any part of {a} in it now? Answer yes or no.",
             f"Does any part of {{a}} lie {PATH_WORDS}, no or yes?",
             "Think of a straight strip from my car, 3.6 meters wide about my straight-ahead line and 60 meters long. "
             "Is {a} at least partly in it, yes or no?",
             f"Is {{a}} in my path, that is, with at least a part of it {PATH_WORDS}? Answer no or yes.",
+        ),
+        definition=(
+            f"Yes if A's outline on the ground shares area with the straight strip that reaches {PATH_HALF_WIDTH_M:g} "
+            f"m to either side of my straight-ahead line and from the ego origin {PATH_LENGTH_M:g} m ahead, else no."
         ),
         truth=_in_my_path,
         tolerance=EXACT,

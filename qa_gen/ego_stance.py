@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Int
 
 from drive_vqa.geometry import wrap_deg
 from qa_gen.asked import Asked
-from qa_gen.lanes import RELATIONS, lane_relation
+from qa_gen.drive import Lanes
+from qa_gen.lanes import (
+    AGAINST_DEG,
+    ALONG_DEG,
+    BESIDE_FROM_M,
+    BESIDE_TO_M,
+    OWN_BELOW_M,
+    REACH_M,
+    RELATIONS,
+    lane_relation,
+)
 from qa_gen.margins import first_that_holds, yes_no
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, QuestionType, Truth
 
@@ -22,13 +33,22 @@ LANE_NOTE = (
 
 
 def _lane_relation(asked: Asked) -> Truth:
-    lanes, agent = asked.drive.lanes, asked.now()
-    if lanes is None:
-        return {"choice": np.full(len(asked), -1)}
-    frame, ego = np.unique(asked.frame, return_inverse=True)
+    choice = np.full(len(asked), -1)
+    log = asked.drive.log[asked.frame]
+    for number, lanes in enumerate(asked.drive.lanes):
+        here = np.flatnonzero(log == number)
+        if lanes is not None and len(here):
+            choice[here] = _lane_in_log(asked, lanes, here)
+    return {"choice": choice}
+
+
+def _lane_in_log(asked: Asked, lanes: Lanes, here: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    """The same for the subjects of one log, which share a map."""
+    frame, ego = np.unique(asked.frame[here], return_inverse=True)
     pose, ego_xy_m = asked.drive.global_R_ego[frame], asked.drive.global_xyz_ego_m[frame, :2]
     ego_yaw_deg = np.degrees(np.arctan2(pose[:, 1, 0], pose[:, 0, 0]))
-    return {"choice": lane_relation(lanes, ego_xy_m, ego_yaw_deg, ego, np.stack([agent.x_m, agent.y_m], axis=-1))}
+    agent = asked.now()
+    return lane_relation(lanes, ego_xy_m, ego_yaw_deg, ego, np.stack([agent.x_m, agent.y_m], axis=-1)[here])
 
 
 def _turn_deg(asked: Asked) -> np.ndarray:
@@ -66,6 +86,15 @@ TYPES: tuple[QuestionType, ...] = (
             f"{LANE_NOTE} Which of these is the lane that the center of {{a}} is in?",
             f"Compare the lane of {{a}} with mine: which lane is it? {LANE_NOTE}",
         ),
+        definition=(
+            "A is in the lane whose center line is nearest to A's center, and I am in the nearest lane that runs "
+            f"within {ALONG_DEG:g} degrees of my heading; both center lines must be within {REACH_M:g} m. A lane "
+            f"turned more than {AGAINST_DEG:g} degrees from my heading is one of oncoming traffic, one turned by "
+            f"{ALONG_DEG:g} to {AGAINST_DEG:g} is a crossing lane. Otherwise A's sideways distance from the center "
+            f"line of my lane decides: below {OWN_BELOW_M:g} m it is my lane, between {BESIDE_FROM_M:g} and "
+            f"{BESIDE_TO_M:g} m the lane on that side. Not asked elsewhere, beyond the ends of my lane, where two "
+            f"lanes within {REACH_M:g} m of A differ in direction by more than {ALONG_DEG:g} degrees, or without a map."
+        ),
         truth=_lane_relation,
         tolerance=EXACT,
         choices=RELATIONS,
@@ -99,6 +128,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Looking at where its front points, does {a} face across my heading, the opposite way, or the same way, "
             "the last two to within 45 degrees?",
         ),
+        definition=(
+            f"By the angle between A's heading and mine: same way below {SAME_BELOW_DEG:g} degrees, opposite way above "
+            f"{OPPOSITE_ABOVE_DEG:g}, across from {ACROSS_FROM_DEG:g} to {ACROSS_TO_DEG:g}. Not asked in between."
+        ),
         truth=_facing,
         tolerance=EXACT,
         choices=("same way", "opposite way", "across"),
@@ -129,6 +162,10 @@ TYPES: tuple[QuestionType, ...] = (
             "mean where it points, not where it is.",
             "From the way I face to the way {a} faces, how many degrees is the turn, positive if it is to the left?",
         ),
+        definition=(
+            "How far A's heading is turned from mine (where it points, not where it is): left positive, from -180 to "
+            "180 degrees."
+        ),
         truth=_heading,
         tolerance=WITHIN_10_DEGREES,
     ),
@@ -146,6 +183,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Parked beside my car, which is 4.6 meters long, would {a} be the longer of the two? Answer no or yes.",
             "Is the real length of {a} more than 4.6 meters, which is the length of my car, yes or no?",
             "Compare lengths from front to back: mine is 4.6 meters. Is that of {a} greater, no or yes?",
+        ),
+        definition=(
+            f"Yes if the length of A's box is greater than the {OWN_LENGTH_M:g} m that the question tells, else no. "
+            f"Not asked where the greater of both lengths is less than {LONGER_RATIO:g} times the smaller."
         ),
         truth=_longer_than_me,
         tolerance=EXACT,

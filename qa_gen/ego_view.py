@@ -98,6 +98,11 @@ TYPES: tuple[QuestionType, ...] = (
             "no?",
             f"Tell me with yes or no whether {{a}} is partly hidden where it is seen best, {HIDDEN_WORDS}.",
         ),
+        definition=(
+            f"In the present image that shows the greatest share of A: yes if less than {HIDDEN_BELOW:.0%} of it is "
+            f"visible, no if more than {FREE_ABOVE:.0%} is. Not asked in between, nor where A's region is within "
+            f"{BORDER_PX:g} px of the image's edge."
+        ),
         truth=_partly_hidden,
         tolerance=EXACT,
     ),
@@ -115,6 +120,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Which camera would I look at to see as much of {a} as possible?",
             "By which camera of my car is {a} captured most fully?",
             "If I could keep only one camera to see as much of {a} as possible, which one would it be?",
+        ),
+        definition=(
+            "The camera whose present image shows the greatest share of A. Not asked where the second best shows "
+            f"{SECOND_BELOW:.0%} of that share or more, nor where the camera has no name in plain words."
         ),
         truth=_best_camera,
         tolerance=EXACT,

@@ -8,7 +8,7 @@ import numpy as np
 
 from qa_gen.asked import Agents, Asked
 from qa_gen.config import HORIZONS_S
-from qa_gen.conflict import time_to_collision_s
+from qa_gen.conflict import STEP_S, time_to_collision_s
 from qa_gen.crossing import first_crossing
 from qa_gen.ground_boxes import overlap
 from qa_gen.horizon import ONLY_SEQUENCE, at_horizon
@@ -40,32 +40,32 @@ CLOSEST_TIMES_S = (0.8, 1.3, 1.8, 2.3)
 COLLISION_TIMES_S = (1.0, 2.0, 3.0, 4.0)
 
 CLOSEST_DISTANCE = (
-    "What will be the least distance between me and the center of {a} within the next {t}, in meters?",
-    "How near, in meters, will the center of {a} come to me at the nearest within the next {t}?",
-    "Over the coming {t}, how close will {a} and I get to each other, in meters from me to its center?",
-    "Give the smallest distance in meters from me to the center of {a} over the next {t}, both of us moving on.",
-    "At the moment within the next {t} when {a} is closest to me, how many meters away will its center be?",
-    "Predict how many meters will separate me from the center of {a} at our closest approach within the next {t}.",
+    "What will be the least distance between me and the center of {a} within the next {span}, in meters?",
+    "How near, in meters, will the center of {a} come to me at the nearest within the next {span}?",
+    "Over the coming {span}, how close will {a} and I get to each other, in meters from me to its center?",
+    "Give the smallest distance in meters from me to the center of {a} over the next {span}, both of us moving on.",
+    "At the moment within the next {span} when {a} is closest to me, how many meters away will its center be?",
+    "Predict how many meters will separate me from the center of {a} at our closest approach within the next {span}.",
     "Looking up to {t} ahead, what is the least distance in meters that the center of {a} will have from me?",
-    "State the distance in meters of closest approach between me and the center of {a} over the coming {t}.",
+    "State the distance in meters of closest approach between me and the center of {a} over the coming {span}.",
 )
 CLOSEST_DISTANCE_CLAIMS = (
-    "the center of {a} will stay more than {v} away from me all through the next {t}",
-    "the least distance between me and the center of {a} within the next {t} will be more than {v}",
+    "the center of {a} will stay more than {v} away from me all through the next {span}",
+    "the least distance between me and the center of {a} within the next {span} will be more than {v}",
 )
 CLOSEST_TIME = (
-    "In how many seconds will {a} be closest to me, within the next {t}?",
-    "Within the next {t}, after how many seconds will the distance between me and {a} be least?",
+    "In how many seconds will {a} be closest to me, within the next {span}?",
+    "Within the next {span}, after how many seconds will the distance between me and {a} be least?",
     "How many seconds from now will {a} be nearest to me, looking {t} ahead?",
-    "Give the time in seconds from now at which {a} and I will be closest to each other within the next {t}.",
-    "When, in seconds from now, will the closest approach between {a} and me come within the next {t}?",
-    "Predict how many seconds it will take until {a} is as near to me as it gets in the next {t}.",
-    "Over the coming {t}, in how many seconds will {a} reach its least distance from me?",
-    "State in how many seconds {a} and I will pass closest to each other, counting the next {t} only.",
+    "Give the time in seconds from now at which {a} and I will be closest to each other within the next {span}.",
+    "When, in seconds from now, will the closest approach between {a} and me come within the next {span}?",
+    "Predict how many seconds it will take until {a} is as near to me as it gets in the next {span}.",
+    "Over the coming {span}, in how many seconds will {a} reach its least distance from me?",
+    "State in how many seconds {a} and I will pass closest to each other, counting the next {span} only.",
 )
 CLOSEST_TIME_CLAIMS = (
-    "it will take more than {v} until {a} is closest to me, counting the next {t} only",
-    "of the next {t}, more than {v} will pass before {a} is closest to me",
+    "it will take more than {v} until {a} is closest to me, counting the next {span} only",
+    "of the next {span}, more than {v} will pass before {a} is closest to me",
 )
 TIME_TO_COLLISION = (
     "If {a} and I both keep our present speed and direction, in how many seconds will we collide?",
@@ -84,52 +84,61 @@ TIME_TO_COLLISION_CLAIMS = (
     "more than {v} would pass before {a} and I collide if both of us went on at the present velocity",
 )
 COLLISION_COURSE = (
-    "If {a} and I both keep our present speed and direction, will we collide within 4 seconds?",
+    "If {a} and I both keep our present speed and direction, will we collide within 4 seconds? Answer yes or no.",
     "Are {a} and my car on a collision course, that is, would they collide within 4 seconds at their present "
-    "velocities?",
-    "Would {a} and I run into each other within 4 seconds if neither changed its speed or direction from now on?",
-    "Suppose that {a} and I go on exactly as now, straight and at the same speeds: do we collide within 4 seconds?",
-    "With the present speed and direction kept by both, would my car hit or be hit by {a} within 4 seconds?",
-    "Is there a collision between {a} and my car within 4 seconds if both move on at constant velocity?",
-    "Taking its velocity and mine as constant, will {a} and my car collide in the next 4 seconds?",
-    "At constant speed and direction of both, is it at most 4 seconds until {a} and I collide?",
+    "velocities? Answer no or yes.",
+    "Yes or no: would {a} and I run into each other within 4 seconds if neither changed its speed or direction from "
+    "now on?",
+    "Suppose that {a} and I go on exactly as now, straight and at the same speeds: do we collide within 4 seconds, "
+    "yes or no?",
+    "With the present speed and direction kept by both, would my car hit or be hit by {a} within 4 seconds? Answer "
+    "yes or no.",
+    "Will there be a collision between {a} and my car within 4 seconds if both move on at constant velocity, no or "
+    "yes?",
+    "Taking its velocity and mine as constant, will {a} and my car collide in the next 4 seconds, yes or no?",
+    "At constant speed and direction of both, is it at most 4 seconds until {a} and I collide? Answer no or yes.",
 )
 ARRIVES_FIRST = (
-    "Within the next {t}, my path and that of {a} cross. Who is the first to get to the point where they cross, I or {a}?",
-    "Who will be first at the point where my path and the path of {a} over the next {t} cross: {a} or I?",
-    "The ways that {a} and I take over the next {t} cross. Which of us gets to the crossing point earlier?",
-    "Over the next {t}, do I or does {a} reach first the point where our paths cross?",
+    "Within the next {span}, my path and that of {a} cross. Who is the first to get to the point where they cross, I "
+    "or {a}?",
+    "Who will be first at the point where my path and the path of {a} over the next {span} cross: {a} or I?",
+    "The paths that {a} and I take over the next {span} cross. Which of us gets to the crossing point earlier?",
+    "Over the next {span}, do I or does {a} reach first the point where our paths cross?",
     "Looking {t} ahead, our paths cross: which of us, {a} or I, passes that point before the other?",
-    "Which of us arrives first where the path of {a} and mine cross within the next {t}, I or {a}?",
-    "Predict who comes first to the point where our paths over the next {t} cross, I or {a}.",
-    "There is a point on the ground that both {a} and I pass within the next {t}. Who passes it first, {a} or I?",
+    "Which of us arrives first where my path and the path of {a} cross within the next {span}, I or {a}?",
+    "Predict who comes first to the point where our paths over the next {span} cross, I or {a}.",
+    "There is a point on the ground that both {a} and I pass within the next {span}. Who passes it first, {a} or I?",
 )
 ARRIVES_FIRST_CLAIMS = (
-    "I will get to the point where my path and that of {a} cross within the next {t} before {a} does",
-    "{a} will get to the point where its path and mine cross within the next {t} before I do",
+    "I will be first, before {a}, at the point where our paths over the next {span} cross",
+    "{a} will be first, before me, at the point where our paths over the next {span} cross",
 )
 STRIP = "the strip that reaches 1.8 meters to each side and 60 meters straight ahead of my car"
 ENTERS_PATH = (
-    f"At 1, 2 or 3 seconds from now, will {{a}} be in my path, {STRIP} at that time?",
-    f"Will {{a}} come into my path within the next 3 seconds, that is, at 1, 2 or 3 seconds from now reach into {STRIP} "
-    f"then?",
-    f"Seen from my car at 1, 2 and 3 seconds from now, will {{a}} at any of these times reach into {STRIP}?",
-    f"{{a}} is not in my path now. Will it be there 1, 2 or 3 seconds from now, my path being {STRIP} at that time?",
-    f"Is {{a}} going to be in my path at 1, 2 or 3 seconds from now? My path is {STRIP} at that time.",
-    f"Looking 3 seconds ahead in steps of one second, does {{a}} get into my path, which is {STRIP} at each time?",
-    f"Take {STRIP} as my path at each time. Will any part of {{a}} be in it 1, 2 or 3 seconds from now?",
-    f"Predict whether {{a}} will reach into {STRIP}, as it lies then, at 1, 2 or 3 seconds from now. Answer yes or no.",
+    f"At 1, 2, or 3 seconds from now, will any part of {{a}} be in my path, which is {STRIP} at that time? Answer yes or no.",
+    f"Will {{a}} come into my path within the next 3 seconds, that is, reach into {STRIP} at 1, 2, or 3 seconds from now? "
+    f"Answer no or yes.",
+    f"Seen from my car at 1, 2, and 3 seconds from now, will {{a}} at any of these times reach into {STRIP}? Answer yes or "
+    f"no.",
+    f"{{a}} is not in my path now. Will it be there 1, 2, or 3 seconds from now, my path being {STRIP} at that time? Answer "
+    f"no or yes.",
+    f"Yes or no: is {{a}} going to be in my path at 1, 2, or 3 seconds from now? My path is {STRIP} at that time.",
+    f"Looking 3 seconds ahead in steps of one second, does {{a}} get into my path, which is {STRIP} at each time? Answer "
+    f"yes or no.",
+    f"Take {STRIP} as my path at each time. Will any part of {{a}} be in it 1, 2, or 3 seconds from now, yes or no?",
+    f"Predict with yes or no whether {{a}} will reach into {STRIP}, as it lies then, at 1, 2, or 3 seconds from now.",
 )
 LEAVES_VIEW = (
-    "In {t}, will {a} be out of sight of my front camera, outside its image or hidden?",
-    "Will {a} have left the view of my front camera in {t}, so that nothing of it can be seen there?",
-    "Looking {t} ahead, is {a} gone from the image of my front camera, because it is outside or hidden?",
-    "Is it so that my front camera will no longer see anything of {a} in {t}?",
-    "Will the image that my front camera takes in {t} show nothing of {a} anymore?",
+    "In {t}, will {a} be out of sight of my front camera, outside its image or hidden? Answer yes or no.",
+    "Will {a} have left the view of my front camera in {t}, so that nothing of it can be seen there, yes or no?",
+    "Looking {t} ahead, is {a} gone from the image of my front camera, because it is outside or hidden? Answer no or "
+    "yes.",
+    "Yes or no: will my front camera no longer see anything of {a} in {t}?",
+    "Will the image that my front camera takes in {t} show nothing of {a} anymore? Answer yes or no.",
     "Predict whether {a} will be out of sight of my front camera in {t}, either outside its image or hidden. Answer "
     "yes or no.",
-    "Does {a} disappear from the view of my front camera, so that in {t} no part of it is visible there?",
-    "In {t}, will no part of {a} be visible to my front camera any longer?",
+    "Does {a} disappear from the view of my front camera, so that in {t} no part of it is visible there, no or yes?",
+    "In {t}, will no part of {a} be visible to my front camera any longer? Answer yes or no.",
 )
 
 
@@ -235,6 +244,11 @@ def _leaves_view_type(horizon_s: int) -> QuestionType:
         answer_type="bool",
         roles=1,
         wordings=at_horizon(LEAVES_VIEW, horizon_s),
+        definition=(
+            f"Yes if my front camera shows {GONE_FRACTION:.0%} of A or less at the horizon (hidden or outside the "
+            f"image), no if it shows {SEEN_FRACTION:.0%} or more. Not asked in between, nor where it shows less than "
+            f"{SEEN_FRACTION:.0%} now, nor without cameras."
+        ),
         truth=_leaves_view(float(horizon_s)),
         tolerance=EXACT,
         kinds=ONLY_SEQUENCE,
@@ -248,6 +262,10 @@ CLOSEST_DISTANCE_TYPE = QuestionType(
     answer_type="distance",
     roles=1,
     wordings=at_horizon(CLOSEST_DISTANCE, LAST_HORIZON_S),
+    definition=(
+        f"The least ground distance from the ego origin to A's center over all frames from now to {LAST_HORIZON_S} s, "
+        "each from where I am in that frame. Not asked where A is not tracked now and at 1, 2, and 3 s."
+    ),
     truth=_closest_distance,
     tolerance=WITHIN_25_PERCENT,
     claims=at_horizon(CLOSEST_DISTANCE_CLAIMS, LAST_HORIZON_S),
@@ -261,6 +279,12 @@ CLOSEST_TIME_TYPE = QuestionType(
     answer_type="time",
     roles=1,
     wordings=at_horizon(CLOSEST_TIME, LAST_HORIZON_S),
+    definition=(
+        "How long after now the least distance, as in closest_distance, is reached first. Not asked before "
+        f"{CLOSEST_AFTER_S[0]:g} s or after {CLOSEST_AFTER_S[1]:g} s, nor where the distance in any frame "
+        f"{CLOSEST_APART_NS / 1e9:g} s or more away from that moment is not greater than {CLOSEST_RATIO:g} times the "
+        "least."
+    ),
     truth=_closest_time,
     tolerance=WITHIN_HALF_A_SECOND,
     claims=at_horizon(CLOSEST_TIME_CLAIMS, LAST_HORIZON_S),
@@ -274,6 +298,11 @@ TIME_TO_COLLISION_TYPE = QuestionType(
     answer_type="time",
     roles=1,
     wordings=TIME_TO_COLLISION,
+    definition=(
+        "The first time at which the outlines of my car and A on the ground share area if both keep their direction "
+        f"and their velocity of now (mine straight ahead), in steps of {STEP_S:g} s. Not asked where they share area "
+        f"now, nor where the time is more than {COLLISION_TOLD_S:g} s."
+    ),
     truth=_time_to_collision,
     tolerance=WITHIN_HALF_A_SECOND,
     claims=TIME_TO_COLLISION_CLAIMS,
@@ -286,6 +315,10 @@ COLLISION_COURSE_TYPE = QuestionType(
     answer_type="bool",
     roles=1,
     wordings=COLLISION_COURSE,
+    definition=(
+        f"Yes if the time of time_to_collision, 0 where the outlines share area now, is at most {COLLIDES_WITHIN_S:g} "
+        f"s, no if it is more than {COLLISION_TOLD_S:g} s or there is none. Not asked in between."
+    ),
     truth=_collision_course,
     tolerance=EXACT,
     kinds=ONLY_SEQUENCE,
@@ -296,6 +329,12 @@ ARRIVES_FIRST_TYPE = QuestionType(
     answer_type="choice",
     roles=1,
     wordings=at_horizon(ARRIVES_FIRST, LAST_HORIZON_S),
+    definition=(
+        "Who is first at the point where our paths cross: those of the ego origin and A's center over the next "
+        f"{LAST_HORIZON_S} s, straight between frames every {PATH_TIMES_S[1]:g} s; with several crossings the first on "
+        f"my path counts. Not asked where the paths do not cross, cross at less than {CROSSES_AT_DEG:g} degrees, or "
+        f"are passed there less than {FIRST_BY_S:g} s apart."
+    ),
     truth=_arrives_first,
     tolerance=EXACT,
     choices=("I", "{a}"),
@@ -309,6 +348,12 @@ ENTERS_PATH_TYPE = QuestionType(
     answer_type="bool",
     roles=1,
     wordings=ENTERS_PATH,
+    definition=(
+        f"My path is the straight strip of half width {PATH_HALF_WIDTH_M:g} m from the ego origin to {PATH_AHEAD_M:g} "
+        f"m ahead, at each time where I am then. Yes if A's outline shares area with it, taken {PATH_MARGIN_M:g} m "
+        "narrower on each side, at 1, 2, or 3 s; no if it does at none of them even where the strip is taken "
+        f"{PATH_MARGIN_M:g} m wider. Not asked in between, nor where A shares area with the wider strip now."
+    ),
     truth=_enters_path,
     tolerance=EXACT,
     kinds=ONLY_SEQUENCE,

@@ -46,8 +46,8 @@ LOCALIZATION_LATER = (
     "will its bearing be {bearing}?",
     "Locate the center of {a} in {t}: its distance in meters and its bearing {bearing}, from where I will be then, "
     "facing as I will then.",
-    "At what distance in meters and at what bearing, {bearing}, will I have the center of {a} in {t}, given my place "
-    "and direction at that time?",
+    "At what distance in meters and at what bearing, {bearing}, will the center of {a} be from me in {t}, given my "
+    "place and direction at that time?",
     "Predict where {a} will be in {t}: the distance from me to its center in meters and its bearing {bearing}, both "
     "as seen from my place and direction then.",
     "State how far from me the center of {a} will be in {t}, in meters, and its bearing {bearing}, taking my own "
@@ -67,8 +67,8 @@ DISTANCE_LATER = (
     "How many meters from me will the center of {a} be in {t}, measured from where I will be then?",
     "In {t}, what will the distance be from me to the center of {a}, in meters, measured from where I will be then?",
     "How far away, in meters, will the center of {a} be in {t} from where I will be at that time?",
-    "Give the distance in meters that there will be between me and the center of {a} in {t}, both having moved until "
-    "then.",
+    "Give the distance in meters that there will be between me and the center of {a} in {t}, both of us having moved "
+    "by then.",
     "At what distance in meters will the center of {a} be from me in {t}, counted from my position at that time?",
     "Predict the distance in meters from my position in {t} to the center of {a} at that same time.",
     "Looking {t} ahead, how many meters will lie between me, where I will be then, and the center of {a}?",
@@ -80,7 +80,7 @@ DISTANCE_CLAIMS_NOW = (
 )
 DISTANCE_CLAIMS_LATER = (
     "the center of {a} will be more than {v} away in {t}, measured from where I will be then",
-    "there will be more than {v} between me and the center of {a} in {t}, both having moved until then",
+    "there will be more than {v} between me and the center of {a} in {t}, both of us having moved by then",
 )
 BEARING_NOW = (
     "What is the bearing of the center of {a} now, {bearing}?",
@@ -98,7 +98,8 @@ BEARING_LATER = (
     "In {t}, at what bearing, {bearing}, will the center of {a} be, as seen from my position and direction at that "
     "time?",
     "For the center of {a} in {t}, give its bearing {bearing}, from where I will be then, facing as I will then.",
-    "Predict the bearing, {bearing}, at which I will have the center of {a} in {t}, given my place and direction then.",
+    "Predict the bearing, {bearing}, that the center of {a} will have from me in {t}, given my place and direction "
+    "then.",
     "In what direction from me will the center of {a} be in {t}? Answer with its bearing {bearing}, "
     "taking my position and direction at that time.",
     "Looking {t} ahead, what bearing, {bearing}, will the center of {a} have from my place and direction at that "
@@ -108,10 +109,12 @@ BEARING_LATER = (
     "By what angle from my straight ahead at that time will the center of {a} be off to the side in {t}, {bearing}, "
     "seen from where I will be then?",
 )
-BEARING_CLAIMS_NOW = ("the bearing of the center of {a} now, {bearing}, is greater than {v}",)
+BEARING_CLAIMS_NOW = (
+    "the bearing of the center of {a} now, 0 straight ahead and positive to the left, is greater than {v}",
+)
 BEARING_CLAIMS_LATER = (
-    "the bearing of the center of {a} in {t}, {bearing}, from where I will be then and facing as I will then, "
-    "will be greater than {v}",
+    "the bearing of the center of {a} in {t}, 0 straight ahead and positive to the left, from where I will be then "
+    "and facing as I will then, will be greater than {v}",
 )
 POSITION_NOW = (
     "Where is the center of {a} now? Answer with x meters ahead and y meters to the left of me.",
@@ -160,25 +163,25 @@ POSITION_FROM_NOW = (
     "where I am now and the way I face now.",
 )
 APPROACH = (
-    "Over the next {t}, is {a} closing, receding, or keeping its distance from me to within half a meter?",
-    "In the coming {t}, will {a} be receding from me, closing, or keeping its distance, changing it by less than half "
-    "a meter?",
-    "Is {a} keeping its distance from me over the next {t} (a change below half a meter), closing or receding?",
-    "How will the distance between me and {a} change over the next {t}: closing, receding, or keeping its distance "
+    "Over the next {span}, is {a} closing, receding, or keeping its distance from me to within half a meter?",
+    "In the coming {span}, will {a} be receding from me, closing, or keeping its distance, changing it by less than "
+    "half a meter?",
+    "Is {a} keeping its distance from me over the next {span} (a change below half a meter), closing, or receding?",
+    "How will the distance between me and {a} change over the next {span}: closing, receding, or keeping its distance "
     "to within half a meter?",
     "Compare the distance between {a} and me in {t} with the distance now: is {a} closing, receding, or keeping its "
     "distance, which means a change of less than half a meter?",
     "With both of us moving on for {t}, will {a} be closing, receding, or keeping its distance from me "
     "to within half a meter?",
     "Will {a} come nearer to me (closing), get farther away (receding), or stay as far to within half a meter "
-    "(keeping its distance) over the next {t}?",
-    "What will {a} be doing with respect to me over the next {t}: receding, closing, or keeping its distance "
-    "with a change below half a meter?",
+    "(keeping its distance) over the next {span}?",
+    "What will {a} be doing with respect to me over the next {span}: receding, closing, or keeping its distance with "
+    "a change below half a meter?",
 )
 APPROACH_CLAIMS = (
-    "{a} will come closer to me by more than half a meter over the next {t}",
-    "{a} will get farther away from me by more than half a meter over the next {t}",
-    "the distance between {a} and me will stay the same to within half a meter over the next {t}",
+    "{a} will come closer to me by more than half a meter over the next {span}",
+    "{a} will get farther away from me by more than half a meter over the next {span}",
+    "the distance between {a} and me will stay the same to within half a meter over the next {span}",
 )
 
 
@@ -226,6 +229,10 @@ def _localization_type(horizon_s: int) -> QuestionType:
         answer_type="localization",
         roles=1,
         wordings=at_horizon(LOCALIZATION_LATER if horizon_s else LOCALIZATION_NOW, horizon_s),
+        definition=(
+            "The ground distance and the bearing of A's center at the horizon, from where I am at that time and "
+            "facing as I do then."
+        ),
         truth=_localization(float(horizon_s)),
         tolerance=f"{WITHIN_25_PERCENT} and {WITHIN_10_DEGREES}",
         horizon_s=float(horizon_s),
@@ -240,6 +247,9 @@ def _distance_type(horizon_s: int) -> QuestionType:
         answer_type="distance",
         roles=1,
         wordings=at_horizon(DISTANCE_LATER if horizon_s else DISTANCE_NOW, horizon_s),
+        definition=(
+            "The ground distance from the ego origin to A's center at the horizon, both where they are at that time."
+        ),
         truth=_distance(float(horizon_s)),
         tolerance=WITHIN_25_PERCENT,
         claims=at_horizon(DISTANCE_CLAIMS_LATER if horizon_s else DISTANCE_CLAIMS_NOW, horizon_s),
@@ -256,6 +266,9 @@ def _bearing_type(horizon_s: int) -> QuestionType:
         answer_type="bearing",
         roles=1,
         wordings=at_horizon(BEARING_LATER if horizon_s else BEARING_NOW, horizon_s),
+        definition=(
+            "The bearing of A's center at the horizon, from where I am at that time and relative to my heading then."
+        ),
         truth=_bearing(float(horizon_s)),
         tolerance=WITHIN_10_DEGREES,
         claims=at_horizon(BEARING_CLAIMS_LATER if horizon_s else BEARING_CLAIMS_NOW, horizon_s),
@@ -272,6 +285,7 @@ def _position_type(horizon_s: int) -> QuestionType:
         answer_type="position",
         roles=1,
         wordings=at_horizon(POSITION_THEN if horizon_s else POSITION_NOW, horizon_s),
+        definition=("A's center at the horizon in the ego frame of that time: x ahead, y to the left."),
         truth=_position(float(horizon_s)),
         tolerance=WITHIN_25_PERCENT_OF_DISTANCE,
         kinds=ONLY_SEQUENCE,
@@ -286,6 +300,10 @@ def _position_from_now_type(horizon_s: int) -> QuestionType:
         answer_type="position",
         roles=1,
         wordings=at_horizon(POSITION_FROM_NOW, horizon_s),
+        definition=(
+            "A's center at the horizon in the ego frame of now, by way of the global frame: x ahead, y to the left of "
+            "where I am now. Not asked without poses."
+        ),
         truth=_position_from_now(float(horizon_s)),
         tolerance=WITHIN_25_PERCENT_OF_DISTANCE,
         kinds=ONLY_SEQUENCE,
@@ -300,6 +318,11 @@ def _approach_type(horizon_s: int) -> QuestionType:
         answer_type="choice",
         roles=1,
         wordings=at_horizon(APPROACH, horizon_s),
+        definition=(
+            "The ground distance to A's center at the horizon, from where I am then, against the distance now: "
+            f"closing if it is smaller by {CHANGES_DISTANCE_M:g} m or more, receding if it is greater by as much, "
+            f"keeping its distance if it differs by less than {KEEPS_DISTANCE_M:g} m. Not asked in between."
+        ),
         truth=_approach(float(horizon_s)),
         tolerance=EXACT,
         choices=("closing", "receding", "keeping its distance"),

@@ -81,42 +81,42 @@ TARGET_SPEED_CLAIMS_LATER = (
 RELATIVE_SPEED_NOW = (
     "How fast is {a} moving relative to me now, in meters per second, whatever the direction?",
     "What is the speed of {a} relative to my car now, in meters per second, regardless of direction?",
-    "Give the present size of the difference between the velocity of {a} and mine in meters per second, "
-    "direction included in the difference.",
+    "Give the present magnitude of the difference between the velocity vectors of {a} and my car, in meters per "
+    "second.",
     "As seen from my moving car, how many meters per second is {a} moving now, whatever the direction?",
     "How large is the velocity of {a} relative to mine at this moment, in meters per second?",
-    "State the current relative speed between {a} and me in meters per second, 0 if we move alike.",
-    "If my car were taken as standing still, how fast would {a} be moving now, in meters per second?",
-    "Tell me the relative speed of {a} and my car right now in meters per second, 0 if both move the same way equally "
-    "fast.",
+    "State the current relative speed between {a} and me in meters per second, 0 if we move exactly alike.",
+    "Taking my moving car as the fixed point, how fast is {a} moving now, in meters per second?",
+    "Tell me the relative speed of {a} and my car right now in meters per second, 0 if both move the same way at the "
+    "same speed.",
 )
 RELATIVE_SPEED_LATER = (
     "How fast will {a} be moving relative to me in {t}, in meters per second, whatever the direction?",
     "What will the speed of {a} relative to my car be in {t}, in meters per second, regardless of direction?",
-    "Give the size that the difference between the velocity of {a} and mine will have in {t}, in meters per second, "
-    "direction included in the difference.",
+    "Give the magnitude that the difference between the velocity vectors of {a} and my car will have in {t}, in "
+    "meters per second.",
     "As seen from my moving car, how many meters per second will {a} be moving in {t}, whatever the direction?",
     "How large will the velocity of {a} relative to mine be in {t}, in meters per second?",
-    "State the relative speed that {a} and I will have in {t}, in meters per second, 0 if we move alike.",
-    "If my car is taken as standing still, how fast will {a} be moving in {t}, in meters per second?",
-    "Predict the relative speed of {a} and my car in {t}, in meters per second, 0 if both move the same way equally "
-    "fast.",
+    "State the relative speed that {a} and I will have in {t}, in meters per second, 0 if we move exactly alike.",
+    "Taking my moving car as the fixed point, how fast will {a} be moving in {t}, in meters per second?",
+    "Predict the relative speed of {a} and my car in {t}, in meters per second, 0 if both move the same way at the "
+    "same speed.",
 )
 RELATIVE_SPEED_CLAIMS_NOW = ("the speed of {a} relative to me, whatever the direction, is more than {v} now",)
 RELATIVE_SPEED_CLAIMS_LATER = ("the speed of {a} relative to me, whatever the direction, will be more than {v} in {t}",)
 MOTION_STATE = (
-    "Is {a} moving, stopped or parked now? Stopped: it stands but drives at another time of this recording. "
-    "Parked: it stands throughout this recording.",
+    "Is {a} moving, stopped, or parked now? Stopped: it stands but drives at another time of this recording. Parked: "
+    "it stands throughout this recording.",
     "Is {a} now parked (it stands throughout this recording), stopped (it stands but drives at another time of it), "
     "or moving?",
     "What is the state of {a} now: moving (faster than 1 m/s), stopped (it stands now but drives earlier or later in "
-    "this recording) or parked (it stands all through it)?",
+    "this recording), or parked (it stands all through it)?",
     "Tell whether {a} is moving, only stopped (standing now, driving at another time of this recording), or parked "
     "(standing at all times of it).",
-    "At this moment, is {a} stopped, parked or moving, where parked means that it has not moved and will not move in "
+    "At this moment, is {a} stopped, parked, or moving, where parked means that it has not moved and will not move in "
     "this recording, and stopped that it stands only for a time?",
     "Does {a} move now, or does it stand? Answer moving, stopped (it stands but drives before or after this in the "
-    "recording) or parked (it never drives in the recording).",
+    "recording), or parked (it never drives in the recording).",
     "Choose what {a} is now: parked (it has stood and will stand for the whole recording), moving, or stopped (it "
     "stands, but not for the whole recording).",
     "How is {a} to be described now: as moving, as stopped, which is standing but driving at another time of this "
@@ -128,21 +128,21 @@ MOTION_STATE_CLAIMS = (
     "{a} is parked, which means that it stands throughout this recording",
 )
 SPEED_CHANGE = (
-    "Over the next {t}, is {a} speeding up, slowing down or keeping its speed? Up or down: by more than 1 m/s. "
+    "Over the next {span}, is {a} speeding up, slowing down, or keeping its speed? Up or down: by more than 1 m/s. "
     "Keeping: to within 0.5 m/s.",
-    "In the coming {t}, will {a} be slowing down by more than 1 m/s, speeding up by more than 1 m/s, or keeping its "
-    "speed to within 0.5 m/s?",
-    "How will the speed of {a} change over the next {t}: speeding up or slowing down, by more than 1 m/s, or keeping "
+    "In the coming {span}, will {a} be slowing down by more than 1 m/s, speeding up by more than 1 m/s, or keeping "
     "its speed to within 0.5 m/s?",
+    "How will the speed of {a} change over the next {span}: speeding up or slowing down, by more than 1 m/s, or "
+    "keeping its speed to within 0.5 m/s?",
     "Compare the speed of {a} in {t} with its speed now: is it keeping its speed to within 0.5 m/s, or speeding up or "
     "slowing down by more than 1 m/s?",
     "Will {a} be faster by more than 1 m/s in {t} (speeding up), slower by more than 1 m/s (slowing down), or the "
     "same to within 0.5 m/s (keeping its speed)?",
-    "What is {a} going to do over the next {t}: keep its speed to within 0.5 m/s, or speed up or slow down by more "
+    "What is {a} going to do over the next {span}: keep its speed to within 0.5 m/s, or speed up or slow down by more "
     "than 1 m/s?",
-    "Looking {t} ahead, is {a} slowing down, keeping its speed or speeding up, where keeping means a change below 0.5 "
-    "m/s and the others one above 1 m/s?",
-    "Predict what {a} does with its speed over the next {t}: speeding up by more than 1 m/s, keeping its speed to "
+    "Looking {t} ahead, is {a} slowing down, keeping its speed, or speeding up, where keeping means a change below "
+    "0.5 m/s and the others one above 1 m/s?",
+    "Predict what {a} does with its speed over the next {span}: speeding up by more than 1 m/s, keeping its speed to "
     "within 0.5 m/s, or slowing down by more than 1 m/s.",
 )
 SPEED_CHANGE_CLAIMS = (
@@ -151,21 +151,21 @@ SPEED_CHANGE_CLAIMS = (
     "the speed of {a} in {t} will be the same as now to within 0.5 m/s",
 )
 EGO_SPEED_CHANGE = (
-    "Over the next {t}, am I speeding up, slowing down or keeping my speed? Up or down: by more than 1 m/s. "
+    "Over the next {span}, am I speeding up, slowing down, or keeping my speed? Up or down: by more than 1 m/s. "
     "Keeping: to within 0.5 m/s.",
-    "In the coming {t}, will I be slowing down by more than 1 m/s, speeding up by more than 1 m/s, or keeping my "
+    "In the coming {span}, will I be slowing down by more than 1 m/s, speeding up by more than 1 m/s, or keeping my "
     "speed to within 0.5 m/s?",
-    "How will my own speed change over the next {t}: speeding up or slowing down, by more than 1 m/s, or keeping my "
-    "speed to within 0.5 m/s?",
+    "How will my own speed change over the next {span}: speeding up or slowing down, by more than 1 m/s, or keeping "
+    "my speed to within 0.5 m/s?",
     "Compare my speed in {t} with my speed now: am I keeping my speed to within 0.5 m/s, or speeding up or slowing "
     "down by more than 1 m/s?",
     "Will I be faster by more than 1 m/s in {t} (speeding up), slower by more than 1 m/s (slowing down), or the same "
     "to within 0.5 m/s (keeping my speed)?",
-    "What is my car going to do over the next {t}: keep its speed to within 0.5 m/s, or speed up or slow down by more "
-    "than 1 m/s?",
-    "Looking {t} ahead, am I slowing down, keeping my speed or speeding up, where keeping means a change below 0.5 "
+    "What is my car going to do over the next {span}: keep its speed to within 0.5 m/s, or speed up or slow down by "
+    "more than 1 m/s?",
+    "Looking {t} ahead, am I slowing down, keeping my speed, or speeding up, where keeping means a change below 0.5 "
     "m/s and the others one above 1 m/s?",
-    "Predict what I do with my speed over the next {t}: speeding up by more than 1 m/s, keeping my speed to within "
+    "Predict what I do with my speed over the next {span}: speeding up by more than 1 m/s, keeping my speed to within "
     "0.5 m/s, or slowing down by more than 1 m/s.",
 )
 EGO_SPEED_CHANGE_CLAIMS = (
@@ -255,6 +255,7 @@ def _ego_speed_type(horizon_s: int) -> QuestionType:
         answer_type="speed",
         roles=0,
         wordings=at_horizon(EGO_SPEED_LATER if horizon_s else EGO_SPEED_NOW, horizon_s),
+        definition="My speed over the ground at the horizon.",
         truth=_ego_speed(float(horizon_s)),
         tolerance=WITHIN_20_PERCENT,
         claims=at_horizon(EGO_SPEED_CLAIMS_LATER if horizon_s else EGO_SPEED_CLAIMS_NOW, horizon_s),
@@ -271,6 +272,7 @@ def _target_speed_type(horizon_s: int) -> QuestionType:
         answer_type="speed",
         roles=1,
         wordings=at_horizon(TARGET_SPEED_LATER if horizon_s else TARGET_SPEED_NOW, horizon_s),
+        definition="A's speed over the ground at the horizon.",
         truth=_target_speed(float(horizon_s)),
         tolerance=WITHIN_20_PERCENT,
         claims=at_horizon(TARGET_SPEED_CLAIMS_LATER if horizon_s else TARGET_SPEED_CLAIMS_NOW, horizon_s),
@@ -287,6 +289,10 @@ def _relative_speed_type(horizon_s: int) -> QuestionType:
         answer_type="speed",
         roles=1,
         wordings=at_horizon(RELATIVE_SPEED_LATER if horizon_s else RELATIVE_SPEED_NOW, horizon_s),
+        definition=(
+            "The length of the difference between A's velocity over the ground and mine at the horizon, mine taken as "
+            "straight ahead; 0 or more, whatever the direction."
+        ),
         truth=_relative_speed(float(horizon_s)),
         tolerance=WITHIN_20_PERCENT,
         claims=at_horizon(RELATIVE_SPEED_CLAIMS_LATER if horizon_s else RELATIVE_SPEED_CLAIMS_NOW, horizon_s),
@@ -302,6 +308,11 @@ MOTION_STATE_TYPE = QuestionType(
     answer_type="choice",
     roles=1,
     wordings=MOTION_STATE,
+    definition=(
+        f"Moving if A is faster than {MOVES_MPS:g} m/s now. If it is slower than {STANDS_MPS:g} m/s now: stopped if it "
+        f"is faster than {MOVES_MPS:g} m/s at any time of the log, parked if it is always slower than {STANDS_MPS:g} "
+        f"m/s and tracked for {PARKED_NS / 1e9:g} s or more. Asked about vehicles only; not asked in between."
+    ),
     truth=_motion_state,
     tolerance=EXACT,
     choices=("moving", "stopped", "parked"),
@@ -314,6 +325,11 @@ SPEED_CHANGE_TYPE = QuestionType(
     answer_type="choice",
     roles=1,
     wordings=at_horizon(SPEED_CHANGE, CHANGE_HORIZON_S),
+    definition=(
+        f"A's speed in {CHANGE_HORIZON_S} s minus its speed now: speeding up above {CHANGES_MPS:g} m/s, slowing down "
+        f"below -{CHANGES_MPS:g} m/s, keeping its speed if it changes by less than {KEEPS_MPS:g} m/s. Not asked in "
+        f"between, nor where neither speed is above {MOVES_MPS:g} m/s."
+    ),
     truth=_speed_change,
     tolerance=EXACT,
     choices=("speeding up", "slowing down", "keeping its speed"),
@@ -327,6 +343,11 @@ EGO_SPEED_CHANGE_TYPE = QuestionType(
     answer_type="choice",
     roles=0,
     wordings=at_horizon(EGO_SPEED_CHANGE, CHANGE_HORIZON_S),
+    definition=(
+        f"My speed in {CHANGE_HORIZON_S} s minus my speed now: speeding up above {CHANGES_MPS:g} m/s, slowing down "
+        f"below -{CHANGES_MPS:g} m/s, keeping my speed if it changes by less than {KEEPS_MPS:g} m/s. Not asked in "
+        f"between, nor where neither speed is above {MOVES_MPS:g} m/s."
+    ),
     truth=_ego_speed_change,
     tolerance=EXACT,
     choices=("speeding up", "slowing down", "keeping my speed"),
@@ -340,6 +361,10 @@ FASTER_TYPE = QuestionType(
     answer_type="choice",
     roles=2,
     wordings=FASTER,
+    definition=(
+        "The one of A and B with the greater speed over the ground now. Not asked where they differ by less than "
+        f"{FASTER_MPS:g} m/s."
+    ),
     truth=_faster,
     tolerance=EXACT,
     choices=("{a}", "{b}"),

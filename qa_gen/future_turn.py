@@ -24,68 +24,68 @@ WAYS_M = (1.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0)
 TURN_CLAIMS_DEG = (-30.0, -10.0, -3.0, 3.0, 10.0, 30.0)
 
 TURNING = (
-    "Over the next {t}, is {a} turning left, turning right, going straight or standing still? Turning: its heading "
-    "changes by more than 15 degrees. Straight: by less than 7 degrees.",
-    "In the coming {t}, will {a} be going straight (its heading kept to within 7 degrees), turning left or right (by "
-    "more than 15 degrees), or standing still?",
-    "Which way will {a} go over the next {t}: turning left or turning right by more than 15 degrees, going straight "
-    "to within 7 degrees, or standing still?",
+    "Over the next {span}, is {a} turning left, turning right, going straight, or standing still? Turning: its "
+    "heading changes by more than 15 degrees. Straight: by less than 7 degrees.",
+    "In the coming {span}, will {a} be going straight (its heading kept to within 7 degrees), turning left or right "
+    "(by more than 15 degrees), or standing still?",
+    "Which way will {a} go over the next {span}: turning left or right by more than 15 degrees, going straight to "
+    "within 7 degrees, or standing still?",
     "Compare the heading of {a} over the ground in {t} with its heading now: is it turning right or left by more than "
     "15 degrees, going straight to within 7 degrees, or standing still?",
-    "Looking {t} ahead, is {a} standing still, going straight (less than 7 degrees of turn), turning left or turning "
-    "right (more than 15 degrees)?",
-    "Predict what {a} does over the next {t}: standing still, turning left, turning right (a turn counts from 15 "
+    "Looking {t} ahead, is {a} standing still, going straight (less than 7 degrees of turn), or turning left or right "
+    "(more than 15 degrees)?",
+    "Predict what {a} does over the next {span}: standing still, turning left, turning right (a turn counts from 15 "
     "degrees on), or going straight (less than 7 degrees).",
-    "Will {a} turn left or right by more than 15 degrees over the next {t}, go straight to within 7 degrees, or stand "
-    "still all that time?",
-    "What is {a} going to do over the next {t}: going straight, where its heading changes by less than 7 degrees, "
+    "Will {a} turn left or right by more than 15 degrees over the next {span}, go straight to within 7 degrees, or "
+    "stand still all that time?",
+    "What is {a} going to do over the next {span}: going straight, where its heading changes by less than 7 degrees, "
     "turning left or right, where it changes by more than 15 degrees, or standing still?",
 )
 TURNING_CLAIMS = (
-    "{a} will turn left by more than 15 degrees over the next {t}",
-    "{a} will turn right by more than 15 degrees over the next {t}",
-    "{a} will keep moving over the next {t} and turn by less than 7 degrees",
-    "{a} will stand still over the next {t}",
+    "{a} will turn left by more than 15 degrees over the next {span}",
+    "{a} will turn right by more than 15 degrees over the next {span}",
+    "{a} will keep moving over the next {span} and turn by less than 7 degrees",
+    "{a} will stand still over the next {span}",
 )
 EGO_TURNING = (
-    "Over the next {t}, am I turning left, turning right, going straight or standing still? Turning: my heading "
+    "Over the next {span}, am I turning left, turning right, going straight, or standing still? Turning: my heading "
     "changes by more than 15 degrees. Straight: by less than 7 degrees.",
-    "In the coming {t}, will I be going straight (my heading kept to within 7 degrees), turning left or right (by "
+    "In the coming {span}, will I be going straight (my heading kept to within 7 degrees), turning left or right (by "
     "more than 15 degrees), or standing still?",
-    "Which way will my car go over the next {t}: turning left or turning right by more than 15 degrees, going "
-    "straight to within 7 degrees, or standing still?",
+    "Which way will my car go over the next {span}: turning left or right by more than 15 degrees, going straight to "
+    "within 7 degrees, or standing still?",
     "Compare my heading in {t} with my heading now: am I turning right or left by more than 15 degrees, going "
     "straight to within 7 degrees, or standing still?",
-    "Looking {t} ahead, am I standing still, going straight (less than 7 degrees of turn), turning left or turning "
-    "right (more than 15 degrees)?",
-    "Predict what my car does over the next {t}: standing still, turning left, turning right (a turn counts from 15 "
-    "degrees on), or going straight (less than 7 degrees).",
-    "Will I turn left or right by more than 15 degrees over the next {t}, go straight to within 7 degrees, or stand "
-    "still all that time?",
-    "What am I going to do over the next {t}: going straight, where my heading changes by less than 7 degrees, "
+    "Looking {t} ahead, am I standing still, going straight (less than 7 degrees of turn), or turning left or right "
+    "(more than 15 degrees)?",
+    "Predict what my car does over the next {span}: standing still, turning left, turning right (a turn counts from "
+    "15 degrees on), or going straight (less than 7 degrees).",
+    "Will I turn left or right by more than 15 degrees over the next {span}, go straight to within 7 degrees, or "
+    "stand still all that time?",
+    "What am I going to do over the next {span}: going straight, where my heading changes by less than 7 degrees, "
     "turning left or right, where it changes by more than 15 degrees, or standing still?",
 )
 EGO_TURNING_CLAIMS = (
-    "I will turn left by more than 15 degrees over the next {t}",
-    "I will turn right by more than 15 degrees over the next {t}",
-    "I will keep moving over the next {t} and turn by less than 7 degrees",
-    "I will stand still over the next {t}",
+    "I will turn left by more than 15 degrees over the next {span}",
+    "I will turn right by more than 15 degrees over the next {span}",
+    "I will keep moving over the next {span} and turn by less than 7 degrees",
+    "I will stand still over the next {span}",
 )
 EGO_TURN = (
-    "By how many degrees will my heading turn over the next {t}, positive to the left?",
+    "By how many degrees will my heading turn over the next {span}, positive to the left?",
     "How far will my car have turned in {t}, in degrees, positive to the left?",
-    "What will be the change of my heading from now until {t} from now, in degrees, positive to the left?",
-    "Give the angle in degrees, positive to the left, by which I will turn over the next {t}.",
+    "By how many degrees will my heading have changed {t} from now, positive to the left?",
+    "Give the angle in degrees, positive to the left, by which I will turn over the next {span}.",
     "In {t}, what will the angle be between my heading then and my heading now, in degrees, positive if I have turned "
     "to the left?",
-    "Predict how many degrees my car will turn within the next {t}, positive to the left and negative to the right.",
+    "Predict how many degrees my car will turn within the next {span}, positive to the left and negative to the right.",
     "Looking {t} ahead, by what angle will my direction differ from my present one, in degrees, positive to the left?",
-    "State the turn of my car over the coming {t} in degrees, positive to the left.",
+    "State the turn of my car over the coming {span} in degrees, positive to the left.",
 )
-EGO_TURN_CLAIMS = ("the turn of my car over the next {t}, in degrees, positive to the left, will be greater than {v}",)
+EGO_TURN_CLAIMS = ("the turn of my car over the next {span}, positive to the left, will be greater than {v}",)
 EGO_DISPLACEMENT = (
     "How many meters from my present position will I be in {t}, in a straight line?",
-    "How far, in a straight line, will I get from where I am now over the next {t}, in meters?",
+    "How far, in a straight line, will I get from where I am now over the next {span}, in meters?",
     "What will be the straight distance in meters between where I am now and where I will be in {t}?",
     "Give the distance in meters, in a straight line, that I will be away from my present place in {t}.",
     "In {t}, how many meters will lie in a straight line between my car and the place where it is now?",
@@ -95,59 +95,60 @@ EGO_DISPLACEMENT = (
 )
 EGO_DISPLACEMENT_CLAIMS = (
     "I will be more than {v} away from my present position in {t}, in a straight line",
-    "my car will be more than {v} in a straight line from where it is now in {t}",
+    "in {t}, my car will be more than {v} in a straight line from where it is now",
 )
 EGO_MOTION = (
     "How many meters from my present position will I be in {t}, in a straight line, and by how many degrees will my "
     "heading have turned, positive to the left?",
-    "How far, in a straight line, will I get over the next {t} in meters, and by what angle will I turn, in degrees, "
-    "positive to the left?",
+    "How far, in a straight line, will I get over the next {span} in meters, and by what angle will I turn, in "
+    "degrees, positive to the left?",
     "Give the straight distance in meters between where I am now and where I will be in {t}, and the turn of my "
     "heading in degrees, positive to the left.",
-    "Predict my own motion over the next {t}: the straight distance from my present place in meters and the change of "
-    "my heading in degrees, positive to the left.",
+    "Predict my own motion over the next {span}: the straight distance from my present place in meters and the change "
+    "of my heading in degrees, positive to the left.",
     "In {t}, how far will my car be from where it is now, in meters in a straight line, and how far will it have "
     "turned, in degrees, positive to the left?",
     "Looking {t} ahead, what will be the straight distance in meters to my present position and the angle in degrees, "
     "positive to the left, between my heading then and now?",
     "State how many meters my car will have moved away from its present place in {t}, in a straight line, and by how "
     "many degrees it will have turned, positive to the left.",
-    "What will my car do within the next {t}: how many meters will it move, in a straight line from start to end, and "
-    "how many degrees will it turn, positive to the left?",
+    "What will my car do within the next {span}: how many meters will it move, in a straight line from start to end, "
+    "and how many degrees will it turn, positive to the left?",
 )
 ASKED_MANOEUVRES = tuple(name for name in MANOEUVRES if name != "overtaking me")
 """What comes from behind is in no front image and so has no mark."""
 LEGEND = (
-    "The first of these that fits counts: an oncoming pass comes towards me and past me; being overtaken by me goes my way and "
-    "falls from ahead of me to behind me; cutting in shifts sideways into the strip straight ahead of me; crossing heads "
-    "across my direction on a path that meets mine; changing lane shifts sideways by about one lane; diverging at a junction "
-    "turns away from my heading by more than 30 degrees; pulling away gets more than 4 meters farther ahead; keeping station "
-    "keeps its distance to within 2 meters."
+    "The first of these that fits counts. Oncoming pass: it comes toward me and past me. Being overtaken by me: it goes my "
+    "way and falls from ahead of me to behind me. Cutting in: it goes my way and shifts sideways into the strip straight "
+    "ahead of me. Crossing: it heads across my direction on a path that meets mine. Changing lane: it goes my way and "
+    "shifts sideways by about one lane. Diverging at a junction: it goes my way now and turns away from my heading by more "
+    "than 30 degrees. Pulling away: it goes my way and gets more than 4 meters farther from me. Keeping station: it goes my "
+    "way and keeps its place ahead of me to within 2 meters."
 )
 MANOEUVRE = tuple(
     f"{question} {LEGEND}"
     for question in (
-        "Which maneuver will {a} carry out with respect to me over the next {t}?",
-        "What is {a} going to do with respect to my car over the next {t}?",
-        "Name the maneuver of {a}, as seen from my car, over the coming {t}.",
-        "How will {a} move in relation to me over the next {t}?",
+        "Which maneuver will {a} carry out with respect to me over the next {span}?",
+        "What is {a} going to do with respect to my car over the next {span}?",
+        "Name the maneuver of {a}, as seen from my car, over the coming {span}.",
+        "How will {a} move in relation to me over the next {span}?",
         "Looking {t} ahead, which maneuver describes what {a} does with respect to me?",
-        "Predict the maneuver of {a} over the next {t}, with respect to my car.",
-        "Within the next {t}, which maneuver will {a} be making, as seen from me?",
-        "What maneuver will I see {a} make over the coming {t}?",
+        "Predict the maneuver of {a} over the next {span}, with respect to my car.",
+        "Within the next {span}, which maneuver will {a} be making, as seen from me?",
+        "What maneuver will I see {a} make over the coming {span}?",
     )
 )
 MANOEUVRE_CLAIMS = tuple(
     f"the maneuver of {{a}} over the next {{t}} is best called {words}"
     for words in (
-        "an oncoming pass (it comes towards me and past me)",
+        "an oncoming pass (it comes toward me and past me)",
         "being overtaken by me (we go the same way, and it falls from ahead of me to behind me)",
         "cutting in (it goes my way and shifts sideways into the strip straight ahead of me)",
         "crossing (it heads across my direction on a path that meets mine)",
         "changing lane (it goes my way and shifts sideways by about one lane, but does not cut in)",
         "diverging at a junction (it goes my way now and turns away from my heading by more than 30 degrees)",
-        "pulling away (it goes my way, gets more than 4 meters farther ahead of me and does nothing else of note)",
-        "keeping station (it goes my way, keeps its distance from me to within 2 meters and does nothing else of note)",
+        "pulling away (it goes my way, gets more than 4 meters farther from me, and does nothing else of note)",
+        "keeping station (it goes my way, keeps its place ahead of me to within 2 meters, and does nothing else of note)",
     )
 )
 
@@ -197,6 +198,9 @@ def _ego_turn_type(horizon_s: int) -> QuestionType:
         answer_type="turn",
         roles=0,
         wordings=at_horizon(EGO_TURN, horizon_s),
+        definition=(
+            "How far my heading at the horizon is turned from my heading now, left positive. Not asked without poses."
+        ),
         truth=_ego_turn(float(horizon_s)),
         tolerance=WITHIN_10_DEGREES,
         claims=at_horizon(EGO_TURN_CLAIMS, horizon_s),
@@ -213,6 +217,10 @@ def _ego_displacement_type(horizon_s: int) -> QuestionType:
         answer_type="distance",
         roles=0,
         wordings=at_horizon(EGO_DISPLACEMENT, horizon_s),
+        definition=(
+            "The straight ground distance from the ego origin now to the ego origin at the horizon. Not asked without "
+            "poses."
+        ),
         truth=_ego_displacement(float(horizon_s)),
         tolerance=WITHIN_25_PERCENT,
         claims=at_horizon(EGO_DISPLACEMENT_CLAIMS, horizon_s),
@@ -228,6 +236,12 @@ TURNING_TYPE = QuestionType(
     answer_type="choice",
     roles=1,
     wordings=at_horizon(TURNING, LAST_HORIZON_S),
+    definition=(
+        f"By the change of A's heading over the ground from now to {LAST_HORIZON_S} s: turning left above "
+        f"{TURNS_DEG:g} degrees, turning right below -{TURNS_DEG:g}, going straight within {STRAIGHT_DEG:g}, each only "
+        f"if A is faster than {MOVES_MPS:g} m/s both now and then. Standing still if it is slower than {STANDS_MPS:g} "
+        "m/s now and at 1, 2, and 3 s. Else not asked, nor where a speed at these times is unknown."
+    ),
     truth=_turning,
     tolerance=EXACT,
     choices=("turning left", "turning right", "going straight", "standing still"),
@@ -241,6 +255,12 @@ EGO_TURNING_TYPE = QuestionType(
     answer_type="choice",
     roles=0,
     wordings=at_horizon(EGO_TURNING, LAST_HORIZON_S),
+    definition=(
+        f"By the change of my heading from now to {LAST_HORIZON_S} s: turning left above {TURNS_DEG:g} degrees, "
+        f"turning right below -{TURNS_DEG:g}, going straight within {STRAIGHT_DEG:g}, each only if I am faster than "
+        f"{MOVES_MPS:g} m/s both now and then. Standing still if I am slower than {STANDS_MPS:g} m/s now and at 1, 2, "
+        "and 3 s. Else not asked, nor where a speed at these times is unknown."
+    ),
     truth=_ego_turning,
     tolerance=EXACT,
     choices=("turning left", "turning right", "going straight", "standing still"),
@@ -254,6 +274,10 @@ EGO_MOTION_TYPE = QuestionType(
     answer_type="motion",
     roles=0,
     wordings=at_horizon(EGO_MOTION, LAST_HORIZON_S),
+    definition=(
+        "The straight ground distance from the ego origin now to the ego origin at the horizon, and how far my "
+        "heading is turned until then, left positive. Not asked without poses."
+    ),
     truth=_ego_motion(float(LAST_HORIZON_S)),
     tolerance=f"{WITHIN_25_PERCENT} and {WITHIN_10_DEGREES}",
     kinds=ONLY_SEQUENCE,
@@ -265,6 +289,11 @@ MANOEUVRE_TYPE = QuestionType(
     answer_type="choice",
     roles=1,
     wordings=at_horizon(MANOEUVRE, LAST_HORIZON_S),
+    definition=(
+        f"What A does with respect to me from now to {LAST_HORIZON_S} s: the first that fits of the list under "
+        f"Maneuvers. Not asked where none fits, where A is not faster than {MOVES_MPS:g} m/s now, or for overtaking me "
+        "(what comes from behind is in no front image)."
+    ),
     truth=_manoeuvre,
     tolerance=EXACT,
     choices=ASKED_MANOEUVRES,

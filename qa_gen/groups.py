@@ -85,13 +85,20 @@ class Groups:
 
 
 def make_groups(
-    drive: Drive, kind: str, log_splits: Sequence[str], config: GenerateConfig, *, bench_groups: int = 0
+    drive: Drive,
+    kind: str,
+    keyframes: Int[np.ndarray, "g"],
+    log_splits: Sequence[str],
+    config: GenerateConfig,
+    *,
+    bench_groups: int = 0,
 ) -> Groups:
     """All groups of one kind.
 
     Args:
         drive: the logs.
         kind: see `qa_gen.config.KINDS`.
+        keyframes: frames that may be a group's present, see `keyframes_of`.
         log_splits: of each log, or "time-within-log".
         config: which keyframes, which marks.
         bench_groups: how many groups of kind `target` each log is to give.
@@ -101,8 +108,7 @@ def make_groups(
     """
     front = _front_camera(drive, config)
     cameras, offsets_s = _context_of(drive, kind, front, config)
-    step_s = config.bench_step_s if kind == "target" else config.keyframe_step_s
-    present = _keyframes(drive, step_s) if cameras else np.zeros(0, np.int64)
+    present = keyframes if cameras else keyframes[:0]
     times = [drive.frame_after(present, offset_s, config.time_tolerance_s) for offset_s in offsets_s]
     context = np.stack(times, axis=-1) if times else np.zeros((0, 0), np.int64)
     futures = np.stack([drive.frame_after(present, at, config.time_tolerance_s) for at in _horizons(kind, config)], -1)
@@ -165,8 +171,8 @@ def _horizons(kind: str, config: GenerateConfig) -> tuple[int, ...]:
     return config.horizons_s if kind in ("sequence", "target") else (0,)
 
 
-def _keyframes(drive: Drive, step_s: float) -> Int[np.ndarray, "g"]:
-    """Frames about `step_s` apart: from each, the next is the one nearest to a step later."""
+def keyframes_of(drive: Drive, step_s: float) -> Int[np.ndarray, "g"]:
+    """Indices of frames about `step_s` apart: from each, the next is the one nearest to a step later."""
     times_ns = drive.time_ns
     chosen: list[int] = []
     wanted_ns = -np.inf

@@ -9,6 +9,16 @@ ONLY_SEQUENCE = ("sequence",)
 
 
 def at_horizon(templates: tuple[str, ...], horizon_s: int) -> tuple[str, ...]:
-    """Templates with `{t}` as "1 second", "2 seconds" or "3 seconds" and `{bearing}` as its convention; marks stay open."""
+    """Templates with their times filled in; marks stay open.
+
+    Args:
+        templates: `{t}` becomes "1 second" or "2 seconds", `{span}` "second" or "2 seconds" ("over the next second"), and
+            `{bearing}` the convention of bearings.
+        horizon_s: how far ahead.
+    """
     time = "1 second" if horizon_s == 1 else f"{horizon_s} seconds"
-    return tuple(template.replace("{t}", time).replace("{bearing}", BEARING_WORDS) for template in templates)
+    span = time.removeprefix("1 ")
+    return tuple(
+        template.replace("{t}", time).replace("{span}", span).replace("{bearing}", BEARING_WORDS)
+        for template in templates
+    )

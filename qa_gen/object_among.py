@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_gen.among import farthest, in_order, nearest, within
+from qa_gen.among import ORDER_RATIO, RADIUS_SHARE, farthest, in_order, nearest, within
 from qa_gen.asked import Asked
 from qa_gen.margins import greater, yes_no
 from qa_gen.question_type import EXACT, QuestionType, Truth
@@ -85,11 +85,15 @@ TYPES: tuple[QuestionType, ...] = (
             "Apart from {a} itself, which marked region is closest to {a} in the real world?",
             "Which other region is the nearest neighbor of {a} on the ground, center to center?",
             "Leaving my own car aside, which other marked region lies closest to {a} along the ground?",
-            "Starting from {a}, which other marked region is the shortest way off along the ground?",
+            "Starting from {a}, which other marked region is the shortest distance away along the ground?",
             "Which one of the other marked regions is at the least distance from {a}, in real meters and not in the "
             "image?",
             "Looking around {a}, which other marked region is the closest, by the distance between centers on the "
             "ground?",
+        ),
+        definition=(
+            "The one of the other marks whose center is at the least ground distance from A's center. Needs two other "
+            f"marks or more; not asked where the second nearest is less than {ORDER_RATIO:g} times as far."
         ),
         truth=_nearest_to,
         tolerance=EXACT,
@@ -106,11 +110,15 @@ TYPES: tuple[QuestionType, ...] = (
             "Apart from {a} itself, which marked region is the farthest away from {a} in the real world?",
             "Which other region is the most distant from {a} on the ground, center to center?",
             "Leaving my own car aside, which other marked region lies farthest away from {a} along the ground?",
-            "Starting from {a}, which other marked region is the longest straight way off along the ground?",
+            "Starting from {a}, which other marked region is the longest distance away along the ground?",
             "Which one of the other marked regions is at the greatest distance from {a}, in real meters and not in "
             "the image?",
             "Looking around {a}, which other marked region is the farthest off, by the distance between centers on "
             "the ground?",
+        ),
+        definition=(
+            "The one of the other marks whose center is at the greatest ground distance from A's center. Needs two "
+            f"other marks or more; not asked where it is less than {ORDER_RATIO:g} times as far as the second."
         ),
         truth=_farthest_from,
         tolerance=EXACT,
@@ -135,6 +143,11 @@ TYPES: tuple[QuestionType, ...] = (
             "How do the other marked regions rank by distance from {a}, measured along the ground between centers, if "
             "the nearest comes first?",
         ),
+        definition=(
+            f"The other marks by ground distance from A's center to theirs, nearest first. Needs 2 to {MOST_IN_ORDER} "
+            f"other marks; not asked where one is less than {ORDER_RATIO:g} times as far as the one before it, or less "
+            f"than {ORDER_STEP_M:g} m farther."
+        ),
         truth=_order_from,
         tolerance=EXACT,
     ),
@@ -157,6 +170,12 @@ TYPES: tuple[QuestionType, ...] = (
             "two ends? Answer no or yes.",
             f"Tell me with yes or no whether {{c}} is located between {{a}} and {{b}}, {BETWEEN_WORDS}.",
         ),
+        definition=(
+            f"Seen from above, by centers: yes if C is less than {BETWEEN_ASIDE_M:g} m from the straight line through "
+            f"A and B and more than {BETWEEN_SHARE:.0%} of the way from A to B away from both ends. No if it is more "
+            f"than {OUTSIDE_ASIDE_M:g} m from that line, or more than {OUTSIDE_SHARE:.0%} of the way beyond an end. "
+            f"Not asked in between, nor where A and B are less than {LEAST_APART_M:g} m apart."
+        ),
         truth=_between,
         tolerance=EXACT,
     ),
@@ -169,11 +188,15 @@ TYPES: tuple[QuestionType, ...] = (
             "Which is closer to {a}, {b} or {c}, from center to center along the ground?",
             "Is {c} or {b} nearer to {a}, measured along the ground between centers?",
             "Of {b} and {c}, which has the shorter distance to {a} on the ground?",
-            "Starting from {a}, is it less far along the ground to {c} or to {b}, center to center?",
+            "Starting from {a}, is the way along the ground shorter to {c} or to {b}, center to center?",
             "Which of the two is the closer neighbor of {a} in the real world, {b} or {c}?",
             "Compare the distances of {c} and {b} from {a} along the ground. Which one is closer to {a}?",
             "In real meters and not in the image, is {b} or {c} the one closer to {a}?",
             "Which one of {c} and {b} has its center nearer to the center of {a}, measured on the ground?",
+        ),
+        definition=(
+            "The one of B and C whose center is at the smaller ground distance from A's center. Not asked where the "
+            f"greater distance is less than {CLOSER_RATIO:g} times the smaller."
         ),
         truth=_closer_to,
         tolerance=EXACT,
@@ -202,6 +225,11 @@ TYPES: tuple[QuestionType, ...] = (
             "Of the other marked regions, how many are {p} or less away from {a} in the real world, center to center?",
             "Looking around {a} to a distance of {p} along the ground, how many of the other marked regions have "
             "their centers there?",
+        ),
+        definition=(
+            "How many of the other marks have their centers at most the named radius from A's center on the ground. "
+            f"Needs two other marks or more; not asked where the distance of one is within {RADIUS_SHARE:.0%} of the "
+            "radius."
         ),
         truth=_count_within,
         tolerance=EXACT,

@@ -95,6 +95,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Which measures more from bottom to top in the real world, {a} or {b}?",
             "Standing side by side on level ground, which would be the taller, {b} or {a}?",
         ),
+        definition=(
+            "The one of A and B whose box is higher from bottom to top. Not asked where the greater height is less "
+            f"than {SIZE_RATIO:g} times the smaller."
+        ),
         truth=_greater_of(lambda agent: agent.height_m, SIZE_RATIO),
         tolerance=EXACT,
         choices=("{a}", "{b}"),
@@ -114,6 +118,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Compare the widths of {b} and {a} in meters, each from its left to its right side. Which one is wider?",
             "Which takes up more width from side to side in the real world, {a} or {b}?",
             "Which would need the wider lane for itself, {b} or {a}?",
+        ),
+        definition=(
+            "The one of A and B whose box is wider, each measured across its own heading. Not asked where the greater "
+            f"width is less than {SIZE_RATIO:g} times the smaller."
         ),
         truth=_greater_of(lambda agent: agent.width_m, SIZE_RATIO),
         tolerance=EXACT,
@@ -136,7 +144,11 @@ TYPES: tuple[QuestionType, ...] = (
             "By real length from front to back and not by size in the image, which is longer, {a} or {b}?",
             "Compare the lengths of {b} and {a} in meters, each from its front to its back. Which one is longer?",
             "Which extends farther from front to back in the real world, {a} or {b}?",
-            "Parked one behind the other, which would take up more of the curb, {b} or {a}?",
+            "Standing one behind the other along a curb, which would take up more of it, {b} or {a}?",
+        ),
+        definition=(
+            "The one of A and B whose box is longer, each measured along its own heading. Not asked where the greater "
+            f"length is less than {SIZE_RATIO:g} times the smaller."
         ),
         truth=_greater_of(lambda agent: agent.length_m, SIZE_RATIO),
         tolerance=EXACT,
@@ -161,6 +173,10 @@ TYPES: tuple[QuestionType, ...] = (
             "By real volume and not by size in the image, which is bigger, {a} or {b}?",
             "Is {b} or {a} the one that fills more cubic meters, each taken as a box around it?",
         ),
+        definition=(
+            "The one of A and B whose box has the greater volume, length times width times height. Not asked where "
+            f"the greater volume is less than {VOLUME_RATIO:g} times the smaller."
+        ),
         truth=_greater_of(_volume_m3, VOLUME_RATIO),
         tolerance=EXACT,
         choices=("{a}", "{b}"),
@@ -181,6 +197,7 @@ TYPES: tuple[QuestionType, ...] = (
             "Give the height of {a} in the real world, in meters.",
             "How many meters tall is {a}?",
         ),
+        definition="The height of A's box from bottom to top.",
         truth=_height,
         tolerance=WITHIN_25_PERCENT,
         claims=("{a} is more than {v} tall in reality", "the real height of {a} is more than {v}"),
@@ -201,6 +218,7 @@ TYPES: tuple[QuestionType, ...] = (
             "Give the width of {a} in the real world, from its left side to its right side, in meters.",
             "How many meters wide is {a}, seen along the way it faces?",
         ),
+        definition="The width of A's box across its own heading.",
         truth=_width,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -224,6 +242,7 @@ TYPES: tuple[QuestionType, ...] = (
             "Give the length of {a} in the real world, from front to back, in meters.",
             "How many meters long is {a} along its own heading?",
         ),
+        definition="The length of A's box along its own heading.",
         truth=_length,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -251,6 +270,11 @@ TYPES: tuple[QuestionType, ...] = (
             f"Looking at where their fronts point, do {{b}} and {{a}} face {HEADING_WORDS}?",
             "If less than 45 degrees between two headings is the same way, more than 135 is opposite ways, and the "
             "rest is across each other, how do {a} and {b} face?",
+        ),
+        definition=(
+            f"By the angle between the headings of A and B: the same way below {SAME_BELOW_DEG:g} degrees, opposite "
+            f"ways above {OPPOSITE_ABOVE_DEG:g}, across each other from {ACROSS_FROM_DEG:g} to {ACROSS_TO_DEG:g}. Not "
+            "asked in between."
         ),
         truth=_pair_heading,
         tolerance=EXACT,
@@ -281,6 +305,9 @@ TYPES: tuple[QuestionType, ...] = (
             "{a}?",
             "From the way {a} faces to the way {b} faces, how many degrees is the turn, positive if it is to the left?",
         ),
+        definition=(
+            "How far the heading of B is turned from the heading of A: left positive, from -180 to 180 degrees."
+        ),
         truth=_relative_heading,
         tolerance=WITHIN_10_DEGREES,
     ),
@@ -297,9 +324,10 @@ TYPES: tuple[QuestionType, ...] = (
             "Which of these words describes {a} best?",
             "What sort of vehicle or person is marked as {a}?",
             "How would you classify {a}?",
-            "What does {a} show?",
+            "What is shown in {a}?",
             "Name the kind of object marked as {a}.",
         ),
+        definition=(f"The category of A, one of {len(NAMED)} kinds of road users. Not asked about animals."),
         truth=_category,
         tolerance=EXACT,
         choices=NOUNS,
@@ -325,6 +353,7 @@ TYPES: tuple[QuestionType, ...] = (
             "Is it one and the same kind of road user that {a} and {b} show, with cars and trucks told apart? Answer "
             "no or yes.",
         ),
+        definition=("Yes if A and B are of the same category. A car, a truck, and a bus are of different categories."),
         truth=_same_category,
         tolerance=EXACT,
     ),

@@ -107,6 +107,11 @@ TYPES: tuple[QuestionType, ...] = (
             "Is the direction from my car to {a} left or right of the direction from my car to {b}?",
             "In my view, where is {a} with respect to {b}: right or left of it?",
         ),
+        definition=(
+            "Left if my bearing to the center of A is greater (farther left) than my bearing to the center of B, the "
+            f"shorter way around, else right. Not asked where the two differ by less than {LEFT_RIGHT_MARGIN_DEG:g} "
+            "degrees."
+        ),
         truth=_left_right,
         tolerance=EXACT,
         choices=("left", "right"),
@@ -125,8 +130,12 @@ TYPES: tuple[QuestionType, ...] = (
             "Which of the two, {a} or {b}, has its center nearer to my car along the ground?",
             "Measured along the ground to their centers, is {b} or {a} closer to me?",
             "Between {b} and {a}, which is the nearer one to my car?",
-            "Which has the shorter way to me in a straight line along the ground, {a} or {b}?",
+            "Which is the shorter distance away from me in a straight line along the ground, {a} or {b}?",
             "Take {a} and {b}: which is less far away from me?",
+        ),
+        definition=(
+            "The one of A and B whose center is at the smaller ground distance from me. Not asked where the greater "
+            f"distance is less than {CLOSER_RATIO:g} times the smaller."
         ),
         truth=_closer,
         tolerance=EXACT,
@@ -145,9 +154,13 @@ TYPES: tuple[QuestionType, ...] = (
             "{a} or {b}?",
             "Of {b} and {a}, whose center lies farther forward along my car's straight-ahead line?",
             "If I look only at the distance along my straight-ahead line, which of {a} and {b} is farther ahead?",
-            "Counting meters forward from my car, sideways distance not counted, is {a} or {b} the one farther ahead?",
+            "Counting only meters straight forward from my car, is {a} or {b} the one farther ahead?",
             "Which of the two is farther ahead in the direction in which I am facing, {b} or {a}?",
             "Driving straight on, which would I draw level with later if nothing else moved, {a} or {b}?",
+        ),
+        definition=(
+            "The one of A and B whose center lies farther along my heading (greater x in the ego frame), whatever its "
+            f"sideways place. Not asked where the two differ by less than {AHEAD_MARGIN_M:g} m."
         ),
         truth=_farther_ahead,
         tolerance=EXACT,
@@ -166,13 +179,17 @@ TYPES: tuple[QuestionType, ...] = (
             "From the position of {a} and facing the way it faces, is {b} in front or behind?",
             "Judged by the heading of {a}, is {b} behind it or in front of it?",
             "Is {b} in front of {a} or behind it, where the front of {a} is the side it faces?",
-            "If I sat in {a} and looked where it is facing, would {b} be behind me or in front of me?",
+            "If I were in the place of {a} and looked the way it faces, would {b} be behind me or in front of me?",
             "Draw a line across {a} through its center, at right angles to its heading. Is {b} in front of that line "
             "or behind it?",
             "As seen from {a}, not from my car, is {b} behind or in front?",
-            "With the front of {a} being where it is heading, where is {b}: in front of it or behind it?",
-            "Taking {a}'s own heading as forward, does {b} lie in front of {a} or behind {a}?",
+            "Taking the side that {a} faces as its front, where is {b}: in front of it or behind it?",
+            "Taking the heading of {a} as forward, does {b} lie in front of {a} or behind {a}?",
             "Relative to the way {a} points, is the center of {b} behind or in front of the center of {a}?",
+        ),
+        definition=(
+            "By the bearing of B's center seen from A's center, 0 along A's own heading: in front below "
+            f"{FRONT_BELOW_DEG:g} degrees to either side, behind above {BEHIND_ABOVE_DEG:g}. Not asked in between."
         ),
         truth=_front_behind,
         tolerance=EXACT,
@@ -190,13 +207,19 @@ TYPES: tuple[QuestionType, ...] = (
         wordings=(
             "From the position of {a} and facing the way it faces, is {b} to the left or to the right?",
             "Judged by the heading of {a}, on which side of it is {b}, right or left?",
-            "If I sat in {a} and looked where it is facing, would {b} be on my right or on my left?",
+            "If I were in the place of {a} and looked the way it faces, would {b} be on my right or on my left?",
             "Is {b} on the left or on the right side of {a}, where left and right are those of {a} itself?",
             "Seen from {a} along its own heading, does {b} lie to the right or to the left?",
             "As seen from {a}, not from my car, is {b} left or right?",
-            "Taking {a}'s own heading as forward, is {b} to its right or to its left?",
+            "Taking the heading of {a} as forward, is {b} to its right or to its left?",
             "Extend the heading of {a} into a straight line through its center. On which side of that line is {b}, "
             "left or right?",
+        ),
+        definition=(
+            "By the bearing of B's center seen from A's center, 0 along A's own heading: left from "
+            f"{OWN_SIDE_MARGIN_DEG:g} to {180 - OWN_SIDE_MARGIN_DEG:g} degrees, right from "
+            f"-{180 - OWN_SIDE_MARGIN_DEG:g} to -{OWN_SIDE_MARGIN_DEG:g}. Not asked where B is nearer to straight "
+            "ahead of A or straight behind it."
         ),
         truth=_left_right_own,
         tolerance=EXACT,
@@ -216,10 +239,14 @@ TYPES: tuple[QuestionType, ...] = (
             "Comparing the heights of their centers, is {a} lower or higher than {b}?",
             "In the real world, does the middle of {a} lie higher or lower than the middle of {b}?",
             "Measured from one level plane, is the center of {a} lower or higher than that of {b}?",
-            "Which holds for the middle of {a}: is it lower or higher up than the middle of {b}?",
+            "Which is true of the middle of {a}: is it lower or higher up than the middle of {b}?",
             "By the height of its center, is {a} higher or lower than {b}?",
             "Is the midpoint of {a} lower or higher than the midpoint of {b} in real height, not in the image?",
             "How does the center of {a} compare in height with the center of {b}, higher or lower?",
+        ),
+        definition=(
+            "Whether A's center is higher or lower than B's, by z in the ego frame. Not asked where they differ by "
+            f"less than {ABOVE_MARGIN_M:g} m."
         ),
         truth=_above_below,
         tolerance=EXACT,
@@ -238,7 +265,7 @@ TYPES: tuple[QuestionType, ...] = (
             f"Seen from {{a}}, {OWN_CLOCK}, in which clock direction is {{b}}?",
             "Take the way {a} is facing as 12 o'clock and its right side as 3 o'clock. In which clock direction is "
             "{b} from {a}?",
-            "Imagine sitting in the place of {a} and facing where it faces, which is 12 o'clock, with 3 o'clock to "
+            "Imagine being in the place of {a} and facing the way it faces, which is 12 o'clock, with 3 o'clock to "
             "the right. In which clock direction is {b}?",
             "From the viewpoint of {a}, not mine, in which clock direction is {b}, if 12 o'clock is where {a} faces "
             "and 3 o'clock is to its right?",
@@ -248,6 +275,10 @@ TYPES: tuple[QuestionType, ...] = (
             f"Standing at {{a}}, at what hour on the clock would {{b}} be, {OWN_CLOCK}?",
             "Where is {b} as seen from {a}, as a clock direction with 12 o'clock along the heading of {a} and 3 "
             "o'clock to its right?",
+        ),
+        definition=(
+            "The hour nearest to the bearing of B's center seen from A's center, with 12 o'clock along A's own "
+            "heading and 3 o'clock to its right."
         ),
         truth=_pair_clock,
         tolerance=EXACT,
@@ -262,13 +293,17 @@ TYPES: tuple[QuestionType, ...] = (
             f"At what bearing from {{a}} is the center of {{b}}, {OWN_BEARING}?",
             f"In which direction from {{a}} does {{b}} lie, {OWN_BEARING}?",
             f"What is the bearing of {{b}} from {{a}}, {OWN_BEARING}?",
-            "Imagine facing where {a} faces, from its center. At what bearing is the center of {b}, in degrees, 0 "
-            "straight ahead, positive to the left?",
+            "Imagine being at the center of {a} and facing the way it faces. At what bearing is the center of {b}, in "
+            "degrees, 0 straight ahead, positive to the left?",
             "By how many degrees is {b} off the heading of {a}, seen from {a}, positive to the left of that heading "
             "and negative to the right?",
             "Take the heading of {a} as 0 degrees and count positive to its left. At what bearing from the center of "
             "{a} is the center of {b}, in degrees?",
             f"From the viewpoint of {{a}}, not mine, at what bearing is {{b}}, {OWN_BEARING}?",
+        ),
+        definition=(
+            "The bearing of B's center seen from A's center: 0 along A's own heading, left positive, from -180 to 180 "
+            "degrees."
         ),
         truth=_pair_bearing,
         tolerance=WITHIN_10_DEGREES,
@@ -289,6 +324,7 @@ TYPES: tuple[QuestionType, ...] = (
             "In meters along the ground, at what distance from {a} is {b}, center to center?",
             "How far is {b} from {a} in meters, taking their centers on the ground?",
         ),
+        definition="The ground distance between the centers of A and B.",
         truth=_pair_distance,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -313,6 +349,10 @@ TYPES: tuple[QuestionType, ...] = (
             "How long is the shortest line on the ground from the edge of {a} to the edge of {b}, in meters?",
             "Measured along the ground between their closest sides or corners, how far is {a} from {b}, in meters?",
         ),
+        definition=(
+            "The least distance between the outlines of A and B on the ground (their boxes seen from above). Not "
+            f"asked where it is less than {LEAST_GAP_M:g} m."
+        ),
         truth=_pair_gap,
         tolerance=WITHIN_25_PERCENT,
         claims=(
@@ -327,22 +367,26 @@ TYPES: tuple[QuestionType, ...] = (
         answer_type="lateral",
         roles=2,
         wordings=(
-            "In the directions of my car, how many meters is the center of {b} to the left of the center of {a}? "
-            "Negative means to the right.",
-            "How far to my left of {a} is {b}, in meters between their centers at right angles to my heading, "
-            "negative if it is to my right?",
+            "With left and right as my car faces, how many meters is the center of {b} to the left of the center of "
+            "{a}? Negative means to the right.",
+            "How far to the left of {a} is {b} as my car faces, in meters between their centers at right angles to my "
+            "heading, negative if it is to the right?",
             "Measured sideways across my heading, what is the offset in meters from the center of {a} to the center "
             "of {b}, positive to my left?",
-            "Only sideways as seen from my car, how many meters is {b} from {a}, center to center, positive to my "
-            "left and negative to my right?",
+            "Counting only sideways distance as my car faces, how many meters is {b} from {a}, center to center, "
+            "positive to the left and negative to the right?",
             "What is the sideways offset of {b} from {a} in meters, across my straight-ahead line and positive to my "
             "left?",
-            "Going from the center of {a} to the center of {b}, how many meters do I move to my left? Count movement "
-            "to my right as negative.",
+            "Going from the center of {a} to the center of {b}, how many meters would I move to the left, as my car "
+            "faces now? Count movement to the right as negative.",
             "By how many meters does the center of {b} lie farther to my left than the center of {a}, negative if "
             "farther to my right?",
             "Across the direction my car faces, how far is {b} from {a} in meters, positive to my left, from center "
             "to center?",
+        ),
+        definition=(
+            "How far B's center is to the left of A's center, at right angles to my heading: y of B minus y of A in "
+            "the ego frame, negative to the right."
         ),
         truth=_pair_lateral,
         tolerance=WITHIN_25_PERCENT,
@@ -366,16 +410,20 @@ TYPES: tuple[QuestionType, ...] = (
             "line, negative if it is less far ahead?",
             "Measured along the direction my car faces, what is the offset in meters from the center of {a} to the "
             "center of {b}, positive forward?",
-            "Only forward and back as seen from my car, how many meters is {b} from {a}, center to center, positive "
-            "if {b} is farther ahead?",
+            "Counting only distance along my car's heading, how many meters is {b} from {a}, center to center, "
+            "positive if {b} is farther ahead?",
             "What is the forward offset of {b} from {a} in meters, along my straight-ahead line and negative if {b} "
-            "is nearer to me along it?",
-            "Going from the center of {a} to the center of {b}, how many meters do I move in the direction I face? "
-            "Count movement back as negative.",
+            "is less far ahead?",
+            "Going from the center of {a} to the center of {b}, how many meters would I move in the direction I face "
+            "now? Count backward movement as negative.",
             "By how many meters does the center of {b} lie farther forward than the center of {a}, seen along my "
             "heading, negative if it lies farther back?",
             "Along the direction my car faces, how far is {b} ahead of {a} in meters from center to center, negative "
             "if it is behind {a}?",
+        ),
+        definition=(
+            "How much farther ahead B's center is than A's center, along my heading: x of B minus x of A in the ego "
+            "frame, negative if less far ahead."
         ),
         truth=_pair_longitudinal,
         tolerance=WITHIN_25_PERCENT,

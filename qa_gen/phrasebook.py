@@ -115,8 +115,9 @@ def claim_wordings(kind: QuestionType) -> int:
 
 
 def threshold_text(kind: QuestionType, threshold: float) -> str:
-    """A threshold with its unit, such as "20 meters"."""
-    return f"{threshold:g} {UNIT[kind.answer_type]}"
+    """A threshold with its unit, such as "20 meters" or "1 second"."""
+    unit = UNIT[kind.answer_type]
+    return f"{threshold:g} {unit.removesuffix('s') if abs(threshold) == 1.0 and unit != 'm/s' else unit}"
 
 
 def _own_texts(kind: QuestionType) -> list[str]:

@@ -85,6 +85,7 @@ class QuestionType:
         roles: how many marks it is about; `{a}`, `{b}` and `{c}` in texts stand for "Region n".
         wordings: eight or more ways of asking, each with unit and convention; `{p}` stands for the parameter.
         truth: the true answers.
+        definition: in words what the true answer is, and when the question is not asked.
         tolerance: how near an answer counts as right.
         choices: the answers of a categorical type; `{a}`, `{b}`, `{c}` as in wordings. Empty where marks are the answers.
         claims: of a number: clauses that hold where the truth is greater than `{v}` ("{a} is more than {v} away from me");
@@ -103,6 +104,7 @@ class QuestionType:
     wordings: tuple[str, ...]
     truth: Callable[[Asked], Truth]
     tolerance: str
+    definition: str = ""
     choices: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     thresholds: tuple[float, ...] = ()

@@ -74,11 +74,6 @@ def _facing(scene: Scene) -> list[str]:
     return [*_heading(scene), f"So it faces {kind}."]
 
 
-def _lane_relation(scene: Scene) -> list[str]:
-    state = scene.now()
-    return [f"{_coordinates(scene)}, and it points {degrees(state.yaw_deg)} off my heading."]
-
-
 def _longer_than_me(scene: Scene) -> list[str]:
     length_m = scene.now().length_m
     own = f"mine is {scene.config.ego_length_m:g} m"
@@ -171,7 +166,7 @@ EGO_REASONS: dict[str, Reason] = {
     "lateral": _coordinates_alone,
     "longitudinal": _coordinates_alone,
     "in_my_path": _in_my_path,
-    "lane_relation": _lane_relation,
+    "lane_relation": _coordinates_alone,
     "facing": _facing,
     "heading": _heading,
     "longer_than_me": _longer_than_me,

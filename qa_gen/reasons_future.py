@@ -320,8 +320,12 @@ def _closest(scene: Scene) -> list[str]:
     return [
         *_drift(scene),
         *_later_positions(scene),
-        f"Of all times up to 3 s from now I expect the least distance, {metres(least_m)}, in {decimal(after_s)} s.",
+        f"Of all times up to 3 s from now I expect the least distance, {metres(least_m)}, {_after(after_s)}.",
     ]
+
+
+def _after(time_s: float) -> str:
+    return f"in {decimal(time_s)} s" if time_s else "now"
 
 
 def _collision(scene: Scene) -> list[str]:

@@ -30,12 +30,10 @@ def _run(said: Reason, holds: Callable[[Scene], list[float]], what: str) -> Reas
 
     def reason(scene: Scene) -> list[str]:
         times_s = holds(scene)
-        span = (
-            f"the first such frame is {_when(times_s[0])}, the last is {_when(times_s[-1])}"
-            if times_s
-            else "in no frame"
-        )
-        return [*said(scene), f"It is {what}: {span}."]
+        if not times_s:
+            return [*said(scene), f"It is {what} in no frame."]
+        span = f"the first is that of {_when(times_s[0])}, the last that of {_when(times_s[-1])}"
+        return [*said(scene), f"Of the frames in which it is {what}, {span}."]
 
     return reason
 
@@ -99,13 +97,16 @@ def _absent(scene: Scene) -> list[str]:
 def _hidden(scene: Scene) -> list[str]:
     noun = scene.question["parameter"]
     return [
-        f"Behind {scene.names[0]}, as I look at it, no image shows a {noun}: {scene.names[0]} covers all that may be there.",
-        f"What is not seen has no size and no place in the image to judge the distance of the {noun} by.",
+        f"What {scene.names[0]} hides entirely shows in no image, so I see nothing of the {noun}.",
+        f"Without its size and its place in an image I have nothing to judge the distance of the {noun} by.",
     ]
 
 
 def _behind(_: Scene) -> list[str]:
-    return ["The images look ahead.", "None of them shows what is behind me, so nothing tells how far away it is."]
+    return [
+        "What is shown lies ahead of me.",
+        "Nothing of it tells what is behind my car or how far away that is.",
+    ]
 
 
 _MOVES = _change(_by_speed, _at_speed("moving"), "moves")

@@ -195,7 +195,7 @@ class Scene:
         Raises:
             StoreError: the log does not track it there: it has changed since the questions were made.
         """
-        return self._there(self.frame, self.roles[role])
+        return self.there(self.frame, self.roles[role])
 
     def then(self, offset_s: float, role: int = 0) -> MarkState | None:
         """The agent in a role at another time, in the ego frame of that time."""
@@ -214,7 +214,7 @@ class Scene:
         """Name and present state of the marks of the group, by number."""
         asked = set(self.question["marks"]) if without_roles else set()
         return [
-            (self.name_of(number), self._there(self.frame, mark["track_id"]))
+            (self.name_of(number), self.there(self.frame, mark["track_id"]))
             for number, mark in sorted(self.marks.items())
             if number not in asked
         ]
@@ -248,14 +248,19 @@ class Scene:
         frame = self.frame_at(offset_s)
         return None if frame is None else self.states.ego_speed_mps.get(frame)
 
-    def now_SE3_then(self, offset_s: float) -> SE3 | None:  # noqa: N802 - the way to name a transform
+    def now_SE3_then(self, offset_s: float) -> SE3 | None:
         """Pose of the ego at another time in the ego frame of now; None where not known."""
         frame, poses = self.frame_at(offset_s), self.states.global_SE3_ego
         if frame is None or frame not in poses or self.frame not in poses:
             return None
         return poses[self.frame].inverse() @ poses[frame]
 
-    def _there(self, frame: int, track_id: str | None) -> MarkState:
+    def there(self, frame: int, track_id: str | None) -> MarkState:
+        """An agent in a frame.
+
+        Raises:
+            StoreError: as for `now`.
+        """
         state = self.state(frame, track_id)
         if state is None:
             named = f"question {self.question['qa_id']} names track {track_id} in frame {frame}"

@@ -20,6 +20,7 @@ from qa_gen.conflict import time_to_collision_s, ttc_bins
 from qa_gen.groups import MOVING_MPS
 from qa_gen.manoeuvres import MANOEUVRES, manoeuvre_codes
 
+SLICE_DECIMALS = 2
 DIFFICULTIES = ("easy", "moderate", "hard")
 LEAST_HEIGHT_PX = (40.0, 25.0)
 LEAST_VISIBLE = (0.85, 0.5)
@@ -115,7 +116,7 @@ def slice_column(
         return pa.array(words, pa.string()).take(pa.array(np.where(masked, 0, codes), mask=masked))
 
     def numbers(values: np.ndarray) -> pa.Array:
-        return pa.array(np.round(values, 3), mask=none | np.isnan(values))
+        return pa.array(np.round(values, SLICE_DECIMALS), mask=none | np.isnan(values))
 
     def truths(values: np.ndarray) -> pa.Array:
         return pa.array(values > 0, mask=none | (values < 0))

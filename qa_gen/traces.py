@@ -97,14 +97,15 @@ def _steps(scene: Scene, style: Style, seed: int) -> tuple[Step, ...]:
     located = _locate(scene)
     if style == "corrected":
         located = _with_mistake(scene, located, seed)
-    family, kind = scene.question["family"], scene.question["type"]
-    reason = (
-        _REASONS[family].get(kind if kind in _REASONS[family] else _HORIZON.sub("", kind))
-        if family in _REASONS
-        else None
-    )
+    reason = _reason(scene)
     follows = reason(scene) if reason else []
     return (*located, *((sentence,) for sentence in follows), _conclusion(scene))
+
+
+def _reason(scene: Scene) -> Reason | None:
+    """Of the question's type; None for a type that is not known here."""
+    reasons, kind = _REASONS.get(scene.question["family"], {}), scene.question["type"]
+    return reasons.get(kind) or reasons.get(_HORIZON.sub("", kind))
 
 
 def _locate(scene: Scene) -> list[Step]:
@@ -121,13 +122,11 @@ def _locate(scene: Scene) -> list[Step]:
 def _claim(scene: Scene, mark: int, context: int) -> Step:
     """Which image shows it where, and where that is on the ground."""
     view, offset_s = scene.group["context"][context], scene.offsets_s[context]
-    state = scene.state(view["frame"], scene.marks[mark]["track_id"])
+    state = scene.there(view["frame"], scene.marks[mark]["track_id"])
     lead: tuple[Piece, ...] = (
         (f"In the image of {scene.camera(context)}, ",) if scene.group["kind"] == "surround" else ()
     )
     claim = (*lead, scene.seen(mark, context))
-    if state is None:
-        return (*claim, " is what is asked about.")
     return (*claim, " was at " if offset_s < 0 else " is at ", state.place, ".")
 
 

@@ -139,13 +139,13 @@ def _borrowed(types: Iterable[QuestionType], roles: int, kind: str) -> tuple[str
 
 HIDDEN_WORDINGS = (
     "How far from me is the {p} that stands entirely hidden behind {a}, in meters?",
-    "Behind {a}, out of my sight, there is a {p}. How many meters is it away from me?",
+    "What about the {p} out of my sight behind {a}: how many meters is it away from me?",
     "What is the distance in meters from my car to the {p} that {a} hides completely?",
-    "How many meters away from me is the {p} that cannot be seen because {a} is in front of it?",
-    "{a} blocks my view of a {p}. How far away is that {p}, in meters?",
+    "How many meters away from me is the {p} that is out of my sight because {a} is in front of it?",
+    "{a} blocks my view of the {p} behind it. How far away is that {p}, in meters?",
     "Give the distance in meters between me and the {p} that is fully covered by {a}.",
     "At what distance from me, in meters, is the {p} that lies out of sight behind {a}?",
-    "There is a {p} in line with {a}, wholly hidden by it. How far from me is it, in meters?",
+    "In line with {a}, and wholly hidden by it, is the {p} that I ask about. How far from me is it, in meters?",
     "Tell me how many meters away the {p} is that {a} keeps entirely out of my view.",
 )
 BEHIND_WORDINGS = (

@@ -169,12 +169,13 @@ def _at(values: Float[np.ndarray, "n c"], column: Int[np.ndarray, "n"]) -> Float
 
 @dataclass(frozen=True)
 class Words:
-    """How something that happened is put into words, all in the past tense.
+    """How something that happened is put into words, in the past tense.
 
     Attributes:
         did: as a question: "did {a} stop".
         it_did: as a clause: "{a} stopped".
-        frame: the frame in which its place is asked for; `{a}` has been named before.
+        frame: the frame in which its place is asked for, in the present tense; `{a}` has been named before.
+        frame_then: the same in the past tense.
         interval: what the answer gives of time.
         note: what the words mean, a sentence.
     """
@@ -182,22 +183,20 @@ class Words:
     did: str
     it_did: str
     frame: str = ""
+    frame_then: str = ""
     interval: str = ""
     note: str = ""
 
     def wordings(self, templates: tuple[str, ...]) -> tuple[str, ...]:
         """The templates with these words filled in."""
-        words = {"did": self.did, "it_did": self.it_did, "frame": self.frame, "interval": self.interval}
+        words = {name: value for name, value in vars(self).items() if name != "note"}
         return tuple(template.format(note=self.note, box=BOX_WORDS, **words) for template in templates)
 
 
 BOX_WORDS = "as [left, top, right, bottom] in pixels of the original image"
-SPEED_NOTE = (
-    "Moving means faster than 1 m/s over the ground and standing means slower than 0.3 m/s; "
-    "no frame shown lies between the two."
-)
-VIEW_NOTE = "It counts as in view in the frames in which its region is marked."
-CLOSEST_NOTE = "Distances are measured along the ground to its center, from where I was at each time."
+SPEED_NOTE = "Moving means faster than 1 m/s over the ground, and standing means slower than 0.3 m/s."
+VIEW_NOTE = "{a} counts as in view in the frames in which its region is marked."
+CLOSEST_NOTE = "Distances are measured along the ground to the center of {a}, from where I was at each time."
 STEP = "the interval from the last frame before that to the first frame after it, in seconds ago"
 AROUND = "the interval from the frame just before the closest one to the frame just after it, in seconds ago"
 
@@ -205,14 +204,36 @@ IS_MOVING = Words("was {a} moving", "{a} was moving", note=SPEED_NOTE)
 IS_STANDING = Words("was {a} standing", "{a} was standing", note=SPEED_NOTE)
 IS_VISIBLE = Words("was {a} in view", "{a} was in view", note=VIEW_NOTE)
 STARTS = Words(
-    "did {a} start to move", "{a} started to move", "the first frame in which it moves after standing", STEP, SPEED_NOTE
+    "did {a} start to move",
+    "{a} started to move",
+    "the first frame in which it moves after standing",
+    "the first frame in which it moved",
+    STEP,
+    SPEED_NOTE,
 )
-STOPS = Words("did {a} stop", "{a} stopped", "the first frame in which it stands after moving", STEP, SPEED_NOTE)
+STOPS = Words(
+    "did {a} stop",
+    "{a} stopped",
+    "the first frame in which it stands after moving",
+    "the first frame in which it stood",
+    STEP,
+    SPEED_NOTE,
+)
 APPEARS = Words(
-    "did {a} come into view", "{a} came into view", "the first frame in which it is in view", STEP, VIEW_NOTE
+    "did {a} come into view",
+    "{a} came into view",
+    "the first frame in which it is in view",
+    "the first frame in which it was in view",
+    STEP,
+    VIEW_NOTE,
 )
 CLOSEST = Words(
-    "was {a} closest to me", "{a} was closest to me", "the frame in which it is closest to me", AROUND, CLOSEST_NOTE
+    "was {a} closest to me",
+    "{a} was closest to me",
+    "the frame in which it is closest to me",
+    "the closest frame",
+    AROUND,
+    CLOSEST_NOTE,
 )
 
 RUN_TEMPLATES = (
@@ -266,15 +287,15 @@ BOX_TEMPLATES = (
 )
 
 BOTH_TEMPLATES = (
-    "When {did}, and where was it then? Answer with {interval}, and with its box in {frame}, {box}. {note}",
-    "Say when {it_did} and where it was then. Give {interval}; then give its box in {frame}, {box}. {note}",
-    "{note} When {did}? Give {interval}, and after that its box in {frame}, {box}.",
-    "Find the moment when {it_did}. Write {interval}, and then the box around it in {frame}, {box}. {note}",
-    "At what time {did}, and at which place in the image? Answer with {interval}, and the box that holds it in {frame}, "
+    "When {did}, and where was it then? Answer with {interval}, and with its box in {frame_then}, {box}. {note}",
+    "Say when {it_did} and where it was then. Give {interval}; then give its box in {frame_then}, {box}. {note}",
+    "{note} When {did}? Give {interval}, and after that its box in {frame_then}, {box}.",
+    "Find the moment when {it_did}. Write {interval}, and then the box around it in {frame_then}, {box}. {note}",
+    "At what time {did}, and at which place in the image? Answer with {interval}, and the box that holds it in {frame_then}, "
     "{box}. {note}",
-    "How long ago {did}, and where in the image was it then? State {interval}, and its box in {frame}, {box}. {note}",
-    "{note} There was a moment when {it_did}. Name {interval}, then its box in {frame}, {box}.",
-    "I need to know when {it_did}, and where it was. Answer with {interval}, followed by its box in {frame}, {box}. {note}",
+    "How long ago {did}, and where in the image was it then? State {interval}, and its box in {frame_then}, {box}. {note}",
+    "{note} There was a moment when {it_did}. Name {interval}, then its box in {frame_then}, {box}.",
+    "I need to know when {it_did}, and where it was. Answer with {interval}, followed by its box in {frame_then}, {box}. {note}",
 )
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from drive_vqa.errors import DriveVqaError
 from drive_vqa.executor import Summary
@@ -22,8 +23,16 @@ logger = logging.getLogger(__name__)
 STEPS = 6
 SCENE_S = 12.0
 BATCH_SIZE = 64
-TEST_FRACTION = 0.2
-"""Of eight drives two are kept for the test, so that intervals are over drives."""
+QUESTIONS: dict[str, Any] = {
+    "families": ("object", "ego", "future"),
+    "kinds": ("single", "sequence"),
+    "keyframe_step_s": 1.0,
+    "max_marks": 4,
+    "max_pairs": 2,
+    "max_triples": 1,
+    "test_fraction": 0.2,
+}
+"""What a tiny model can be asked in minutes. Of eight drives two are kept for the test, so that intervals are over drives."""
 
 
 def demo(out: Path, *, scenes: int, seed: int, workers: int | None) -> int:
@@ -55,7 +64,7 @@ def _make_store(out: Path, scenes: int, seed: int, workers: int | None) -> Store
         _complete(ingest(out / "drives", "nuscenes", out / "store", workers=workers))
         store = Store.open(out / "store")
         _complete(fuse(store, workers=workers))
-        _complete(generate(store, GenerateConfig(test_fraction=TEST_FRACTION), workers=workers))
+        _complete(generate(store, GenerateConfig(**QUESTIONS), workers=workers))
     return store
 
 

@@ -167,8 +167,10 @@ def _generate(arguments: argparse.Namespace) -> int:
 
 def _preview(store: Store, per_type: int) -> None:
     from qa_gen.preview import write_preview
+    from qa_gen.preview.tracing import tracer
 
-    logger.info("preview: %s", write_preview(store, store.root / "preview.html", per_type=per_type))
+    page = write_preview(store, store.root / "preview.html", per_type=per_type, tracer=tracer)
+    logger.info("preview: %s", page)
 
 
 def _finetune(arguments: argparse.Namespace) -> int:

@@ -1,1 +1,5 @@
-"""Questions in the formats of other tools: one file a format, see `questions.export_questions`."""
+"""Questions in the formats of other tools: one file a format."""
+
+from qa_gen.export.questions import FORMATS, export_questions
+
+__all__ = ["FORMATS", "export_questions"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from drive_vqa.errors import StoreError
 from drive_vqa.prompt import Message, build_messages
+from qa_gen.export.records import AGAIN
 
 IMAGE_TAG = "<image>"
 TAGS = (IMAGE_TAG, "<video>", "<audio>", "<bbox>", "<ref-object>")
@@ -73,6 +74,4 @@ def _refuse_tags(question: Mapping[str, Any]) -> None:
     texts = [question["question"], question["answer"], *(question["options"] or ())]
     tag = next((tag for tag in TAGS for text in texts if tag in text), None)
     if tag is not None:
-        raise StoreError(
-            f"question {question['qa_id']} has {tag} in its text, which other tools would fill: run `drive-vqa generate` again"
-        )
+        raise StoreError(f"question {question['qa_id']} has {tag} in its text, which other tools would fill: {AGAIN}")

@@ -168,7 +168,7 @@ def end(job: Job, counts: Mapping[str, Any]) -> None:
     """Say that the whole export is finished and clear away what it needed meanwhile."""
     size = None if job.size_px is None else list(job.size_px)
     content = {"to": job.to, "splits": list(job.splits), "size_px": size, "fingerprint": _fingerprint(job)}
-    for left in job.out.rglob(".*.tmp"):  # of a process that was killed while it wrote
+    for left in job.out.rglob(".*.[0-9]*.tmp"):  # of a process that was killed while it wrote
         left.unlink(missing_ok=True)
     write_json(job.out / END, {**content, "counts": counts})
     shutil.rmtree(job.parts)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
 from drive_vqa.store import replacing
 from qa_gen.export.job import LogJob
+
+ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def write_pieces(log: LogJob, items: Iterable[tuple[str, str]], between: str = "") -> None:
@@ -65,14 +67,9 @@ def join_pieces(
 
 def json_line(content: Mapping[str, Any]) -> str:
     """One line of JSON."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_item(content) + "\n"
 
 
 def json_item(content: Mapping[str, Any]) -> str:
     """One element of a JSON list."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False)
-
-
-def named(name: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Texts that all go to one file."""
-    return ((name, text) for text in texts)
+    return ENCODER.encode(content)

@@ -19,7 +19,7 @@ from qa_gen.export.chat import tagged_turns
 from qa_gen.export.images import draw_images
 from qa_gen.export.job import Job, LogJob
 from qa_gen.export.lines import join_pieces, json_line, write_pieces
-from qa_gen.export.records import BOX_TYPES, CORNERS, LogQuestions, box_text, context_of_box
+from qa_gen.export.records import BOX_TYPES, LogQuestions, box_of, context_of_box, with_box_as
 
 GROUNDING = "_grounding"
 REF, BBOX = "<ref-object>", "<bbox>"
@@ -53,21 +53,21 @@ def _lines(log: LogJob, questions: LogQuestions, images: Mapping[str, Sequence[s
         extra: dict[str, Any] = {}
         if question["answer_type"] in BOX_TYPES:
             kind = GROUNDING
-            user, assistant, extra = _grounded(log, group, question, user, assistant)
+            user, assistant, extra = _grounded(log, group, question, user)
         turns = [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
         content = {"messages": turns, "images": images[question["group_id"]], **extra, "qa_id": question["qa_id"]}
         yield f"{question['split']}{kind}.jsonl", json_line(content)
 
 
 def _grounded(
-    log: LogJob, group: Mapping[str, Any], question: Mapping[str, Any], user: str, assistant: str
+    log: LogJob, group: Mapping[str, Any], question: Mapping[str, Any], user: str
 ) -> tuple[str, str, dict[str, Any]]:
     """Both turns with places to fill, and what fills them."""
-    box = [round(question["truth"][corner]) for corner in CORNERS]
-    image = context_of_box(group, question, box, log.job.size_px)
-    names = [f"Region {mark}" for mark in question["marks"] or ()]
-    pattern = "|".join(rf"\b{re.escape(name)}\b" for name in names)
-    found = re.findall(pattern, user) if names else []
-    user = re.sub(pattern, REF, user) if names else user
-    objects = {"ref": found, "bbox": [box], "image_id": [image]}
-    return user, assistant.replace(box_text(box), BBOX), {"objects": objects}
+    box = box_of(question)
+    names = "|".join(rf"\bRegion {mark}\b" for mark in question["marks"] or ()) or r"(?!)"
+    objects = {
+        "ref": re.findall(names, user),
+        "bbox": [box],
+        "image_id": [context_of_box(group, question, box, log.job.size_px)],
+    }
+    return re.sub(names, REF, user), with_box_as(question, BBOX), {"objects": objects}

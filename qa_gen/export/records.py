@@ -20,6 +20,7 @@ from qa_gen.export.job import Job, LogJob
 
 GROUP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
 BATCH_ROWS = 1024
+AGAIN = "run `drive-vqa generate` again"
 ASKED = (
     *(
         "qa_id",
@@ -144,6 +145,33 @@ def _apart_px(
     return max(abs(mine - other) for mine, other in zip(shown, box, strict=True))
 
 
+def box_of(question: Mapping[str, Any]) -> list[int]:
+    """The box that a question asks for, whole pixels.
+
+    Raises:
+        StoreError: its truth has none.
+    """
+    truth = question["truth"] or {}
+    corners: list[float] = [truth[corner] for corner in CORNERS if truth.get(corner) is not None]
+    if len(corners) < len(CORNERS):
+        raise StoreError(f"question {question['qa_id']} asks for a box and has none: {AGAIN}")
+    return [round(corner) for corner in corners]
+
+
+def with_box_as(question: Mapping[str, Any], words: str) -> str:
+    """The answer of a question that asks for a box, with other words in the place of the box.
+
+    Raises:
+        StoreError: the box of its truth is not in the answer.
+    """
+    text = box_text(box_of(question))
+    if text not in question["answer"]:
+        raise StoreError(
+            f"question {question['qa_id']} has the box {text} in its truth, but not in its answer: {AGAIN}"
+        )
+    return str(question["answer"].replace(text, words))
+
+
 def box_text(box: Sequence[int]) -> str:
     """A box as it stands in an answer."""
     return f"[{', '.join(str(value) for value in box)}]"
@@ -154,13 +182,12 @@ def _has_images(group: Mapping[str, Any]) -> bool:
 
 
 def _check(log_id: str, groups: Mapping[str, Row], questions: pa.Table) -> None:
-    again = "run `drive-vqa generate` again"
     bad = next((name for name in groups if name is None or not GROUP_ID.fullmatch(name)), None)
     if bad is not None:
-        raise StoreError(f"log {log_id} has a group {bad!r:.80}, which cannot name a folder: {again}")
+        raise StoreError(f"log {log_id} has a group {bad!r:.80}, which cannot name a folder: {AGAIN}")
     lost = set(questions["group_id"].to_pylist()) - set(groups)
     if lost:
-        raise StoreError(f"log {log_id} has questions about the group {min(map(str, lost))}, which it lacks: {again}")
+        raise StoreError(f"log {log_id} has questions about the group {min(map(str, lost))}, which it lacks: {AGAIN}")
 
 
 def _rescale(questions: pa.Table, groups: Mapping[str, Row], size_px: tuple[int, int] | None) -> pa.Table:
@@ -171,11 +198,10 @@ def _rescale(questions: pa.Table, groups: Mapping[str, Row], size_px: tuple[int,
     answers, truths = questions["answer"].to_pylist(), questions["truth"].to_pylist()
     for place in (place for place, is_box in enumerate(rows) if is_box):
         question = questions.slice(place, 1).to_pylist()[0]
-        box = [truths[place][corner] for corner in CORNERS]
-        group = groups[question["group_id"]]
+        box, group = box_of(question), groups[question["group_id"]]
         view = group["context"][context_of_box(group, question, box, None)]
         scaled = exported_box(box, view, size_px)
-        answers[place] = answers[place].replace(box_text([round(value) for value in box]), box_text(scaled))
+        answers[place] = with_box_as(question, box_text(scaled))
         truths[place] = {**truths[place], **dict(zip(CORNERS, map(float, scaled), strict=True))}
     new = {"answer": pa.array(answers, pa.string()), "truth": pa.array(truths, TRUTH)}
     for name, column in new.items():

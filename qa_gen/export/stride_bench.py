@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drive_vqa.categories import CATEGORIES
+from drive_vqa.errors import StoreError
 from drive_vqa.marks import marked_frame
 from qa_gen.export.chat import text_after_images
 from qa_gen.export.images import FOLDER, jpeg, write_image
 from qa_gen.export.job import Job, LogJob
 from qa_gen.export.lines import join_pieces, json_item, write_pieces
-from qa_gen.export.records import CORNERS, LogQuestions, exported_box
+from qa_gen.export.records import AGAIN, CORNERS, LogQuestions, exported_box
 from qa_gen.export.rle import box_rle
 
 logger = logging.getLogger(__name__)
@@ -155,6 +156,8 @@ def _items(log: LogJob, questions: LogQuestions, numbers: Mapping[str, str]) -> 
         name = group["group_id"]
         kind = KINDS[question["type"]]
         values = {theirs: question["truth"][ours] for theirs, ours, _ in kind.values}
+        if None in values.values():
+            raise StoreError(f"question {question['qa_id']} lacks a value that its type has: {AGAIN}")
         number = int(numbers[name][1:]) * QUESTIONS_A_GROUP + places[question["type"]]
         content = {
             "question_id": f"q{number:012d}_{numbers[name]}",

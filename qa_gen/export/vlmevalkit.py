@@ -28,7 +28,7 @@ from qa_gen.export.chat import letter, text_after_images
 from qa_gen.export.images import jpeg
 from qa_gen.export.job import Job, LogJob
 from qa_gen.export.lines import join_pieces, write_pieces
-from qa_gen.export.records import LogQuestions
+from qa_gen.export.records import AGAIN, LogQuestions
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +119,7 @@ def _asked(group: Row, question: Row) -> list[str]:
     options = question["options"] if question["form"] == "choice" else YES_NO
     if not options or len(options) > OPTIONS or question["answer"] not in options:
         raise StoreError(
-            f"question {question['qa_id']} has no right one among its {len(options or ())} options: run `drive-vqa generate` "
-            "again"
+            f"question {question['qa_id']} has no right one among its {len(options or ())} options: {AGAIN}"
         )
     text = text_after_images(group, {**question, "options": None})
     right = letter(list(options).index(question["answer"]))

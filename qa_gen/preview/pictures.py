@@ -71,8 +71,8 @@ def _drawn(store: Store, group: Row, width_px: int) -> Iterator[Frame]:
         size_px = (width, max(1, round(width * view["height"] / view["width"])))
         try:
             uri, missing = _jpeg_uri(marked_frame(store, group, index, size_px)), ""
-        except DriveVqaError as error:
-            uri, missing = "", str(error)
+        except DriveVqaError:
+            uri, missing = "", f"{view['path']} is missing or cannot be read."
         yield Frame(uri, title, f"Image {index + 1}, {title}, {view['camera']}", missing, *size_px)
 
 

@@ -29,7 +29,7 @@ def test_questions_of_a_group_share_their_prefix():
 
 def test_cameras_are_named_only_where_there_are_several():
     group = {"context": [{"offset_s": 0.0, "camera": "CAM_FRONT"}, {"offset_s": 0.0, "camera": "CAM_BACK_LEFT"}]}
-    assert [part["text"] for part in frame_content(group)[::2]] == ["Now, front camera:", "Now, rear left camera:"]
+    assert [part["text"] for part in frame_content(group)[::2]] == ["Now, front camera:", "Now, back left camera:"]
     assert [part["text"] for part in frame_content(MARKED)[::2]] == ["0.5 seconds ago:", "Now:"]
     assert time_line(-1.0, "left_camera") == "1.0 seconds ago, left camera:"
 
@@ -41,9 +41,10 @@ def test_cameras_are_named_only_where_there_are_several():
         ("front_left_camera", "front left camera"),
         ("ring_front_left", "front left camera"),
         ("ring_front_center", "front camera"),
-        ("ring_side_right", "right side camera"),
+        ("ring_side_right", "right camera"),
         ("stereo_front_right", "front right stereo camera"),
-        ("CAM_BACK", "rear camera"),
+        ("CAM_BACK", "back camera"),
+        ("ring_rear_left", "back left camera"),
         ("image_02", "left front camera"),
         ("weird-Camera 7", "weird 7 camera"),
     ],

@@ -181,6 +181,14 @@ def test_a_box_must_not_tell_the_category():
     assert in_form(question, SINGLE, "boxes")["question"].startswith("What kind of object is the object at [412,")
 
 
+def test_a_box_must_not_tell_the_image_nor_the_box_that_is_asked_for():
+    assert in_form(_question("Which camera sees Region 3 best?", "best_camera"), SINGLE, "boxes") is None
+    box = dict(zip(("u0_px", "v0_px", "u1_px", "v1_px"), (412.0, 300.0, 480.0, 372.0), strict=True))
+    now = _question("Where was Region 3 when it stopped?", "where_stops", family="when_where", truth=box)
+    assert in_form(now, SEQUENCE, "boxes") is None
+    assert in_form({**now, "truth": {**box, "u0_px": 400.0}}, SEQUENCE, "boxes") is not None
+
+
 def test_other_forms_are_drawn_without_marks():
     assert style_of("marks") == "fill"
     assert style_of("marks", "box") == "box"

@@ -332,7 +332,29 @@ LEFT_RIGHT = ("left", "right")
 REGIONS = ("Region 1", "Region 12")
 WAYS = ("same way", "opposite way", "across")
 APPROACH = ("closing", "receding", "keeping its distance")
+FAR = ("12.4 meters", "4 meters", "2.4 meters")
+TURNED = ("-8 degrees", "8 degrees", "12 degrees")
+HOW_MANY = ("2", "3", "12")
 CHOICES = [
+    ("12.4 meters", FAR, "12.4 meters"),
+    ("2.4 meters", FAR, "2.4 meters"),
+    ("It is 4 meters away.", FAR, "4 meters"),
+    ("B", FAR, "4 meters"),
+    ("C. 2.4 meters", FAR, "2.4 meters"),
+    ("12.4 m", FAR, "12.4 meters"),
+    ("2.4", FAR, "2.4 meters"),
+    ("240 cm", FAR, "2.4 meters"),
+    ("22.4 meters", FAR, None),
+    ("0.4 meters", FAR, None),
+    ("12.4 degrees", FAR, None),
+    ("-8 degrees", TURNED, "-8 degrees"),
+    ("8 degrees", TURNED, "8 degrees"),
+    ("-8°", TURNED, "-8 degrees"),
+    ("-12 degrees", TURNED, None),
+    ("2", HOW_MANY, "2"),
+    ("12", HOW_MANY, "12"),
+    ("2.5", HOW_MANY, None),
+    ("1 m" * 30, FAR, None),
     ("left", LEFT_RIGHT, "left"),
     ("Left.", LEFT_RIGHT, "left"),
     ("LEFT", LEFT_RIGHT, "left"),

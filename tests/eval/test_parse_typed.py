@@ -23,6 +23,8 @@ TURNS = {
     "Region 2 is turned -12 degrees from Region 1": -12.0,
     "0.5 rad": 28.6479,
     '{"yaw_deg": -30}': -30.0,
+    "a right turn of 30 degrees": -30.0,
+    "30 degrees rightwards": -30.0,
 }
 
 LATERALS = {
@@ -115,6 +117,9 @@ POSITIONS = {
     "Region 2 will be at x 12.4 meters, y -3.1 meters in 2 seconds": (12.4, -3.1),
     "x 12.4 meters, y 0.0 meters": (12.4, 0.0),
     "x 12.4 meters, y 3.1 meters to the right": (12.4, -3.1),
+    "(x, y) = (12.4, -3.1) meters": (12.4, -3.1),
+    "x (m): 12.4, y (m): -3.1": (12.4, -3.1),
+    "12.4 m forward; 3.1 m rightward": (12.4, -3.1),
     "The x coordinate is 12.4 m and the y coordinate is -3.1 m": (12.4, -3.1),
 }
 
@@ -182,6 +187,11 @@ REGION_SETS = {
     "There are no regions within 20 m": (),
     "Nothing": (),
     "[]": (),
+    "no": (),
+    "Zero regions": (),
+    "0 regions": (),
+    "0": (0,),
+    "Region 0": (0,),
     "Region 0 at 7 m and Region 3 at 9 m": (0, 3),
     "None except Region 3": (3,),
     '{"regions": [0, 3]}': (0, 3),
@@ -236,6 +246,9 @@ BOXES = {
     "Region 3 was at [412, 300, 480, 372] 1.5 seconds ago": (412, 300, 480, 372),
     "[412px, 300px, 480px, 372px]": (412, 300, 480, 372),
     "The box is [412, 300, 480, 372], so the answer is [412, 300, 480, 372].": (412, 300, 480, 372),
+    "left 412, top 300, right 480, bottom 372": (412, 300, 480, 372),
+    "412 300 480 372": (412, 300, 480, 372),
+    "[[412, 300], [480, 372]]": (412, 300, 480, 372),
     "[-3, 0, 1600, 900]": (-3, 0, 1600, 900),
 }
 
@@ -268,6 +281,10 @@ UNDETERMINED = {
     "not in the image": True,
     "unknown": True,
     "N/A": True,
+    "Region 7 is absent.": True,
+    "No region is labelled 7": True,
+    "I see no Region 7": True,
+    "There isn't enough information": True,
     "I don't know.": True,
     "The question is unanswerable.": True,
     "Only regions 1 and 2 are marked, so this is impossible to say": True,

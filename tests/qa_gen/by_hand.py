@@ -106,7 +106,7 @@ class Scene:
             pictures={name: Picture(name, ("image.jpg",), self.width, self.height) for name in self.cameras},
             regions={camera: self._shown(camera) for camera in self.cameras},
             in_view=np.array([1] * count + [-1]),
-            lanes=None if self.lanes is None else lanes_of(self.lanes),
+            lanes=(None if self.lanes is None else lanes_of(self.lanes),),
         )
 
     def _shown(self, camera: str) -> np.ndarray:

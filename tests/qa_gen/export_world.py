@@ -99,7 +99,7 @@ def _groups(log_id: str, source: Path, rng: np.random.Generator) -> list[Row]:
     if log_id == "beta":
         late = _group(log_id, "target", 60, rng)
         late["marks"][0]["regions"] = late["marks"][0]["regions"][2:]  # seen in the last two images only
-        groups.append(late)
+        groups += [late, {**_group(log_id, "single", 4, rng), "split": "train"}]
     for group in groups if log_id != "gamma" else ():
         for view in group["context"]:
             _paint(source / view["path"], rng)

@@ -29,7 +29,7 @@ def folder(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_row_is_a_group_with_its_images_marks_and_questions(store, folder, tmp_path):
     data = datasets.load_dataset(str(folder), cache_dir=str(tmp_path))
     groups = {row["group_id"]: row for row in store.read_all("groups").to_pylist() if row["log_id"] != "gamma"}
-    assert {name: len(split) for name, split in data.items()} == {"train": 4, "test": 2, "bench": 2}
+    assert {name: len(split) for name, split in data.items()} == {"train": 5, "test": 2, "bench": 2}
     asked = Counter()
     for split, rows in data.items():
         for row in rows:
@@ -89,7 +89,7 @@ def test_the_card_says_whose_terms_hold_and_what_is_in_it(store, folder):
     for kind, family in families.items():
         counts = " | ".join(str(forms[kind, form]) for form in ("open", "choice", "yes_no"))
         assert f"| {family} | {kind} | {counts} |" in text
-    assert "| in_my_path | yes_no | 4 | yes | 100 % |" in text
+    assert "| in_my_path | yes_no | 5 | yes | 100 % |" in text
     assert "boston-seaport 1 (50 %)" in text
 
 

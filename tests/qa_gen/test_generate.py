@@ -77,14 +77,14 @@ def test_a_track_twice_in_a_frame_is_refused(tmp_path: Path) -> None:
     tracks = store.read("tracks", "a")
     store.write("tracks", "a", tracks.take([0, *range(tracks.num_rows)]), "twice")
     (failure,) = generate(store, CONFIG, workers=1).failures
-    assert "lead twice in frame 0" in failure.message
+    assert "track lead twice in a frame" in failure.message
 
 
 def test_questions_and_groups_carry_the_split_of_their_log(tmp_path: Path) -> None:
     store = make_store(tmp_path / "store", {"a": SHORT, "b": SHORT, "c": SHORT})
     generate(store, CONFIG, workers=1)
     manifest = store.manifest()["steps"]["generate"]["split"]
-    assert manifest["rule"] == "whole-logs"
+    assert manifest["rule"] == "recordings-and-places"
     assert sorted(manifest["logs"].values()) == ["test", "train", "val"]
     for table in ("groups", "questions"):
         for log_id, split in manifest["logs"].items():
@@ -102,7 +102,8 @@ def test_one_log_is_split_by_time_with_a_warning(tmp_path: Path, caplog: pytest.
     first_test = min(row["frame"] for row in rows if row["split"] == "test")
     assert (last_train, first_test) == (7, 8)  # of the sequences, which are at frames 3 to 10
     asked = {(row["split"], row["family"]) for row in store.read("questions", "a").to_pylist()}
-    assert asked == {(split, family) for split in ("train", "test") for family in ("object", "ego", "future")}
+    both = {(split, family) for split in ("train", "test") for family in ("object", "ego", "future", "unanswerable")}
+    assert asked - {("train", "when_where"), ("test", "when_where")} == both | {("bench", "future")}
 
 
 @pytest.mark.parametrize(("moments", "train"), [(1, 1), (2, 1), (3, 2), (8, 5), (10, 7)])

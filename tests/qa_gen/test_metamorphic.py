@@ -22,7 +22,7 @@ from tests.qa_gen.oracle.world import WIDTH, Looks, Traffic, make_traffic, write
 Truth = dict[str, Any]
 Key = tuple[int, str, str, str, tuple[str, ...], str | None]
 LOOKS = Looks(("CAM_FRONT", "CAM_FRONT_LEFT", "CAM_FRONT_RIGHT", "CAM_BACK"))
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 EXACT = ("marks", "choice", "bool", "count", "clock_hour", "undetermined")
 
 

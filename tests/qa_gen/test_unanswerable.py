@@ -205,4 +205,7 @@ def test_wordings_of_absent_marks_are_those_of_answerable_questions(name, roles)
 
 def test_other_wordings_name_what_they_ask_about():
     assert all({"a", "p"} == set(re.findall(r"\{(.)\}", wording)) for wording in KINDS["hidden_behind"].wordings)
+    assert not any(re.search(r"\ban? \{p\}", wording) for wording in KINDS["hidden_behind"].wordings), (
+        "an animal, a car"
+    )
     assert all("{" not in wording and "meters" in wording for wording in KINDS["unseen_behind"].wordings)

@@ -32,7 +32,11 @@ LEAST_QUESTIONS = 100_000
 KITTI = ("0000", "0011", "0020")
 """The first has poses."""
 
-EVERYTHING = GenerateConfig(need_images=False, keyframe_step_s=0.4, flatten=1.0, least_change=0.0, bench_groups=60)
+FRONT, AROUND, NO_IMAGES, NO_CAMERAS = Looks(), Looks(tuple(CAMERAS)), Looks(images=False), Looks(())
+TRAFFIC = {2: AROUND, 5: NO_CAMERAS, 7: FRONT, 17: FRONT, 18: FRONT, 22: NO_IMAGES, 23: AROUND, 30: FRONT}
+"""Seeds of drives in which much happens that is rare."""
+
+EVERYTHING = GenerateConfig(need_images=False, keyframe_step_s=0.5, flatten=1.0, least_change=0.0, bench_groups=60)
 """Close moments and no thinning: many questions from few logs."""
 
 
@@ -83,9 +87,8 @@ def _synthetic(folder: Path) -> Store:
 def _random_traffic(folder: Path) -> Store:
     """Tracks alone, without drawing anything, in all that a log can lack: images, cameras to the sides, cameras."""
     store = Store.create(folder / "store")
-    looks = (Looks(tuple(CAMERAS)), Looks(), Looks(images=False), Looks(()))
-    for number in range(20):
-        write_traffic(store, f"traffic-{number:02d}", make_traffic(number), looks[number % len(looks)])
+    for number, looks in TRAFFIC.items():
+        write_traffic(store, f"traffic-{number:02d}", make_traffic(number), looks)
     return store
 
 

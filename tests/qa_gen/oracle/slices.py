@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from tests.qa_gen.oracle.case import Case, NotAsked, OnTheEdge
 from tests.qa_gen.oracle.manoeuvre import manoeuvre
 
+SLICE_TOLERANCE_M = 0.006
+"""Slices are stored to a hundredth."""
+
 
 def slice_faults(case: Case) -> Iterable[str]:
     """Whether category, distance and manoeuvre of the first mark are right."""
@@ -16,7 +19,7 @@ def slice_faults(case: Case) -> Iterable[str]:
     first = case.ids[0]
     if slices["category"] != case.body(first).category:
         yield f"slice category {slices['category']} instead of {case.body(first).category}"
-    if abs(slices["distance_m"] - abs(case.place(first))) > 2e-3:
+    if abs(slices["distance_m"] - abs(case.place(first))) > SLICE_TOLERANCE_M:
         yield f"slice distance {slices['distance_m']} instead of {abs(case.place(first))}"
     relation = case.log.remembered(("relation", case.now, first), lambda: _relation(case, first))
     if relation != "either" and slices["relation"] != relation:

@@ -19,8 +19,8 @@ from tests.qa_gen.oracle.raw import ego_box, rectangle
 def test_collision_is_the_first_step_at_which_polygons_share_area():
     dice = random.Random(3)
     hits = 0
-    for _ in range(400):
-        place = complex(dice.uniform(-30, 60), dice.uniform(-20, 20))
+    for _ in range(150):
+        place = complex(dice.uniform(-20, 40), dice.uniform(-12, 12))
         heading, length_m, width_m = dice.uniform(-4, 4), dice.uniform(0.5, 12), dice.uniform(0.5, 3)
         velocity = complex(dice.uniform(-14, 6), dice.uniform(-8, 8)) * dice.choice([0, 1, 1, 1])
         found = collision_s(place, heading, length_m, width_m, velocity)
@@ -33,7 +33,7 @@ def test_collision_is_the_first_step_at_which_polygons_share_area():
                 break
         assert found == stepped
         hits += found is not None
-    assert 30 < hits < 350
+    assert 10 < hits < 140
 
 
 def test_the_first_crossing_is_where_lines_meet():

@@ -7,7 +7,7 @@ they follow, stop, start, overtake, change lanes, turn off, cross and park. Noth
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,6 +59,12 @@ class Motion:
 
     def reversed(self) -> Motion:
         return Motion(self.x_m[::-1], self.y_m[::-1], self.heading_rad[::-1], -self.speed_mps[::-1])
+
+
+def constant(places: Sequence[complex], heading_rad: float, speed_mps: float) -> Motion:
+    """Through these places, one a frame."""
+    place = np.array(places, dtype=np.complex128)
+    return Motion(place.real, place.imag, np.full(len(place), heading_rad), np.full(len(place), speed_mps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +203,7 @@ def _speeds(random: np.random.Generator, fine_s: np.ndarray, manner: str) -> np.
         return _smooth(fine_s, np.clip(cruise + random.uniform(-4.0, 4.0, 14), 0.5, 18.0))
     if manner == "stand":
         return np.zeros(len(fine_s))
-    at = random.uniform(1.0, 9.0)
+    at = random.uniform(1.0, min(9.0, 0.5 * float(fine_s[-1])))
     pause = random.uniform(2.0, 6.0)
     knots = [0.0, at, at + 2.5, at + 2.5 + pause, at + 5.0 + pause]
     if manner == "stop":
@@ -206,21 +212,9 @@ def _speeds(random: np.random.Generator, fine_s: np.ndarray, manner: str) -> np.
 
 
 ROLES = (
-    "with",
-    "with",
-    "with",
-    "oncoming",
-    "oncoming",
-    "parked",
-    "parked",
-    "parked",
-    "across",
-    "walker",
-    "walker",
-    "turner",
-    "cyclist",
-    "cone",
-)
+    "with", "across", "with", "oncoming", "with", "parked", "walker", "across", "with", "parked", "oncoming", "cyclist",
+    "turner", "parked", "walker", "cone", "across",
+)  # fmt: skip
 
 
 def _actor(
@@ -249,7 +243,7 @@ def _course(
 ) -> tuple[str, np.ndarray, np.ndarray | None]:
     vehicle = str(random.choice(["car", "car", "car", "truck", "bus", "motorcycle"]))
     if role == "with":
-        manner = str(random.choice(["constant", "vary", "stop", "start", "vary"]))
+        manner = str(random.choice(["constant", "vary", "stop", "start", "stop"]))
         s = random.uniform(-30.0, 60.0) + np.cumsum(_speeds(random, fine_s, manner)) * 0.01
         lanes = random.choice([-0.5, -1.5], 2) * LANE_M
         at = random.uniform(0.0, 15.0)
@@ -266,10 +260,10 @@ def _course(
         place = road.at(s, np.full(len(fine_s), side * random.uniform(7.5, 9.0)))
         return ("traffic_cone" if role == "cone" else vehicle), place, np.full(len(fine_s), turn)
     if role == "across":
-        left = random.choice([-1.0, 1.0]) * (
-            random.uniform(0.0, 70.0) - np.cumsum(_speeds(random, fine_s, "vary")) * 0.01
-        )
-        return vehicle, road.at(np.full(len(fine_s), cross_s + random.uniform(-3, 3)), left), None
+        way = np.cumsum(_speeds(random, fine_s, str(random.choice(["constant", "vary"])))) * 0.01
+        meets = min(int(np.searchsorted(ego_s, cross_s)) + random.integers(-280, 280), len(fine_s) - 1)
+        left = -0.5 * LANE_M + random.choice([-1.0, 1.0]) * (way[max(meets, 0)] - way)
+        return vehicle, road.at(np.full(len(fine_s), cross_s + random.uniform(-4, 4)), left), None
     if role == "turner":
         s = np.minimum(random.uniform(-20.0, 30.0) + np.cumsum(_speeds(random, fine_s, "vary")) * 0.01, 690.0)
         over = np.maximum(s - cross_s + 8.0, 0.0)
@@ -281,7 +275,7 @@ def _course(
         s0, speed = random.uniform(0.0, 120.0), random.uniform(0.8, 1.8) * random.choice([-1.0, 1.0])
         if random.random() < 0.5:
             return "pedestrian", road.at(s0 + speed * fine_s, np.full(len(fine_s), random.choice([-9.5, 9.5]))), None
-        wait = np.maximum(fine_s - random.uniform(0.0, 12.0), 0.0)
+        wait = np.maximum(fine_s - random.uniform(0.0, min(12.0, 0.5 * float(fine_s[-1]))), 0.0)
         return "pedestrian", road.at(np.full(len(fine_s), s0), -math.copysign(9.0, speed) + speed * wait), None
     s = random.uniform(0.0, 60.0) + np.cumsum(_speeds(random, fine_s, "vary")) * 0.005
     return "bicycle", road.at(s, np.full(len(fine_s), random.choice([-6.2, 6.2]))), None
