@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from drive_vqa.schema import QUESTIONS, TRUTH
 from qa_gen.answers import answer_texts, truth_column
+from qa_gen.balance import MOST_OFFERS
 from qa_gen.catalogue import TYPES
 from qa_gen.config import FORMS, KINDS
 from qa_gen.drive import Drive
@@ -56,12 +57,11 @@ def question_table(drive: Drive, parts: Mapping[str, GroupsOfLog], chunks: Seque
     book = phrasebook()
     first_row = dict(zip(parts, np.cumsum([0, *(len(part.groups) for part in parts.values())]).tolist(), strict=False))
     columns = _concatenated([_codes(chunk, first_row, book) for chunk in chunks])
-    values = _values(chunks, book)
     log = drive.log[columns["frame"]]
     order = np.lexsort((columns["type"] * 4 + columns["form"], columns["group"], log))
     by_kind = np.argsort(columns["kind"][order], kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
-    values = {name: column[order] for name, column in values.items()}
+    values = _values(chunks, order, columns["form"], book)
     table = _texts(columns, values, book) | _references(drive, parts, columns, by_kind)
     return pa.table([table[name] for name in QUESTIONS.names], schema=QUESTIONS)
 
@@ -140,26 +140,78 @@ def _named(words: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return np.where(words <= -2, own, words)
 
 
-def _values(chunks: Sequence[Chunk], book: Phrasebook) -> dict[str, np.ndarray]:
-    """Typed truths and options of all questions; NaN and -1 where a question has no such value."""
-    total = sum(len(chunk) for chunk in chunks)
-    values: dict[str, np.ndarray] = {}
-    options = np.full((total, MOST_OPTIONS), -1, dtype=np.int64)
-    offers = np.full((total, 4), np.nan)
-    answer = np.full(total, -1, dtype=np.int64)
+@dataclass(frozen=True, eq=False)
+class Values:
+    """Typed truths and options, in the order of the questions; NaN and -1 where a question has no such value.
+
+    Attributes:
+        fields: by field of `Truth`.
+        choice: rows of the multiple-choice questions; the others have an entry for each of these.
+        options: words on offer.
+        offers: or numbers on offer.
+        answer: word of the right one.
+        number: or its number.
+    """
+
+    fields: dict[str, np.ndarray]
+    choice: Int[np.ndarray, "m"]
+    options: Int[np.ndarray, "m options"]
+    offers: Float[np.ndarray, "m offers"]
+    answer: Int[np.ndarray, "m"]
+    number: Float[np.ndarray, "m"]
+
+    def at(self, rows: Int[np.ndarray, "k"]) -> _Rows:
+        """The fields of some questions."""
+        return _Rows(self.fields, rows)
+
+
+class _Rows(dict[str, np.ndarray]):
+    """Some rows of columns, gathered when they are asked for."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
+        super().__init__()
+        self._columns, self._rows = columns, rows
+
+    def __missing__(self, name: str) -> np.ndarray:
+        self[name] = self._columns[name][self._rows]
+        return self[name]
+
+
+def _values(chunks: Sequence[Chunk], order: Int[np.ndarray, "n"], form: np.ndarray, book: Phrasebook) -> Values:
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    choice = np.flatnonzero(form == FORMS.index("choice"))
+    among = np.empty(len(order), dtype=np.int64)
+    among[choice] = np.arange(len(choice))
+    m = len(choice)
+    values = Values(
+        {},
+        choice,
+        np.full((m, MOST_OPTIONS), -1),
+        np.full((m, MOST_OFFERS), np.nan),
+        np.full(m, -1),
+        np.full(m, np.nan),
+    )
     start = 0
     for chunk in chunks:
-        here = slice(start, start + len(chunk))
+        rows = place[start : start + len(chunk)]
         start += len(chunk)
-        if chunk.form == "choice" and chunk.kind.answer_type != "choice":
-            offers[here] = chunk.options
-            values.setdefault("offered", np.full(total, np.nan))[here] = chunk.truth[FIELD[chunk.kind.answer_type]]
-        elif chunk.form == "choice":
-            answer[here], options[here, : _options(chunk).shape[1]] = _choice_words(chunk, book)
+        if chunk.form == "choice":
+            _store_choice(values, chunk, among[rows], book)
         else:
             for name, column in chunk.truth.items():
-                _store(values, name, column, here, total)
-    return values | {"options": options, "offers": offers, "answer": answer}
+                _store(values.fields, name, column, rows, len(order))
+    return values
+
+
+def _store_choice(values: Values, chunk: Chunk, rows: np.ndarray, book: Phrasebook) -> None:
+    if chunk.kind.answer_type != "choice":
+        values.offers[rows] = _options(chunk)
+        values.number[rows] = chunk.truth[FIELD[chunk.kind.answer_type]]
+    else:
+        answer, options = _choice_words(chunk, book)
+        values.answer[rows] = answer
+        values.options[rows, : options.shape[1]] = options
 
 
 def _options(chunk: Chunk) -> np.ndarray:
@@ -168,17 +220,17 @@ def _options(chunk: Chunk) -> np.ndarray:
     return chunk.options
 
 
-def _store(values: dict[str, np.ndarray], name: str, column: np.ndarray, here: slice, total: int) -> None:
+def _store(fields: dict[str, np.ndarray], name: str, column: np.ndarray, rows: np.ndarray, total: int) -> None:
     if name == "numbers":
         return
-    if name not in values:
-        width = (total, NUMBERS) if name == "marks" else (total,)
+    if name not in fields:
+        shape = (total, NUMBERS) if name == "marks" else (total,)
         floating = column.dtype.kind == "f"
-        values[name] = np.full(width, np.nan if floating else -1, dtype=np.float64 if floating else np.int64)
+        fields[name] = np.full(shape, np.nan if floating else -1, dtype=np.float64 if floating else np.int64)
     if name == "marks":
-        values[name][here, : column.shape[1]] = column
+        fields[name][rows, : column.shape[1]] = column
     else:
-        values[name][here] = column
+        fields[name][rows] = column
 
 
 def _choice_words(chunk: Chunk, book: Phrasebook) -> tuple[np.ndarray, np.ndarray]:
@@ -192,30 +244,31 @@ def _choice_words(chunk: Chunk, book: Phrasebook) -> tuple[np.ndarray, np.ndarra
     return answer, offered
 
 
-def _texts(columns: Mapping[str, np.ndarray], values: dict[str, np.ndarray], book: Phrasebook) -> dict[str, pa.Array]:
+def _texts(columns: Mapping[str, np.ndarray], values: Values, book: Phrasebook) -> dict[str, pa.Array]:
     """Question, options, answer and typed truth."""
     length = len(columns["type"])
     native = np.array([ANSWER_TYPES.index(kind.answer_type) for kind in TYPES.values()])[columns["type"]]
     yes_no, choice = (columns["form"] == FORMS.index(name) for name in ("yes_no", "choice"))
     answer_type = np.where(yes_no, ANSWER_TYPES.index("bool"), np.where(choice, ANSWER_TYPES.index("choice"), native))
-    words, options, chosen = _offered_words(values, native, book)
+    words, options, chosen = _offered_words(values, native[values.choice], book)
     texts, rows = [], []
-    for code in np.unique(answer_type).tolist():
+    for code in np.flatnonzero(np.bincount(answer_type)).tolist():
         here = np.flatnonzero(answer_type == code)
         name = ANSWER_TYPES[code]
-        own = {field: column[here] for field, column in values.items() if field not in ("options", "offers", "answer")}
-        texts.append(words.take(pa.array(chosen[here])) if name == "choice" else answer_texts(name, own))
+        texts.append(words.take(pa.array(chosen)) if name == "choice" else answer_texts(name, values.at(here)))
         rows.append(here)
     place = np.empty(length, dtype=np.int64)
     place[np.concatenate(rows)] = np.arange(length)
     answer = pa.concat_arrays(texts).take(pa.array(place))
-    offered = _shuffled(options[choice], columns["draws"][choice])
+    offered = _shuffled(options, columns["draws"][values.choice])
     offered_counts = np.zeros(length, dtype=np.int64)
-    offered_counts[choice] = (offered >= 0).sum(axis=-1)
+    offered_counts[values.choice] = (offered >= 0).sum(axis=-1)
+    right = np.full(length, -1)
+    right[values.choice] = chosen
     parameter = columns["parameter"]
-    fields = {name: values[name] for name in NUMBER_FIELDS if name in values}
-    fields["choice"] = words.take(pa.array(chosen, mask=chosen < 0))
-    fields["marks"] = _mark_lists(values.get("marks"), answer_type, length)
+    fields = {name: values.fields[name] for name in NUMBER_FIELDS if name in values.fields}
+    fields["choice"] = words.take(pa.array(right, mask=right < 0))
+    fields["marks"] = _mark_lists(values.fields.get("marks"), answer_type, length)
     return {
         "type": _words(list(TYPES), columns["type"]),
         "family": _words([kind.family for kind in TYPES.values()], columns["type"]),
@@ -237,21 +290,21 @@ def _texts(columns: Mapping[str, np.ndarray], values: dict[str, np.ndarray], boo
 
 
 def _offered_words(
-    values: Mapping[str, np.ndarray], native: np.ndarray, book: Phrasebook
-) -> tuple[pa.StringArray, np.ndarray, np.ndarray]:
+    values: Values, native: Int[np.ndarray, "m"], book: Phrasebook
+) -> tuple[pa.StringArray, Int[np.ndarray, "m options"], Int[np.ndarray, "m"]]:
     """The vocabulary with the texts of numbers on offer behind it, the words of all options, and that of the right one."""
-    words, options, chosen = [book.vocabulary], values["options"], values["answer"]
-    offers, next_word = values["offers"], len(book.vocabulary)
-    numeric = np.isfinite(offers).any(axis=-1)
+    words, options, chosen = [book.vocabulary], values.options, values.answer
+    next_word = len(book.vocabulary)
+    there = np.isfinite(values.offers)
+    numeric = there.any(axis=-1)
     for code in np.unique(native[numeric]).tolist():
         here = np.flatnonzero(numeric & (native == code))
-        field = FIELD[ANSWER_TYPES[code]]
-        there = np.isfinite(offers[here])
-        flat = np.cumsum(there).reshape(there.shape) - 1
-        options[here, :4] = np.where(there, next_word + flat, -1)
-        right = np.argmax(offers[here] == values["offered"][here, None], axis=-1)
+        field, filled = FIELD[ANSWER_TYPES[code]], there[here]
+        flat = np.cumsum(filled).reshape(filled.shape) - 1
+        options[here, :MOST_OFFERS] = np.where(filled, next_word + flat, -1)
+        right = np.argmax(values.offers[here] == values.number[here, None], axis=-1)
         chosen[here] = options[here, right]
-        text = answer_texts(ANSWER_TYPES[code], {field: np.round(offers[here][there], 3)})
+        text = answer_texts(ANSWER_TYPES[code], {field: values.offers[here][filled]})
         words.append(text)
         next_word += len(text)
     return pa.concat_arrays(words), options, chosen
@@ -337,16 +390,27 @@ def _of_groups(
 
 
 def _evidence(groups: Groups, columns: Mapping[str, np.ndarray]) -> pa.ListArray:
-    """Each mark that the answer rests on, in each context image that shows it."""
-    group, slots = columns["group_of_kind"], columns["slots"]
-    places = np.arange(groups.tracks.shape[1])
-    counts = (slots[:, :, None] == places).any(axis=1) | columns["about_all"][:, None]
-    shown = np.isfinite(groups.regions[..., 0])[group] & counts[..., None]
-    row, slot, context = np.nonzero(shown)
+    """Each mark that the answer rests on, in each context image that shows it; marks by number, images by time."""
+    group, slot, context = np.nonzero(np.isfinite(groups.regions[..., 0]))
+    count = np.isfinite(groups.regions[..., 0]).sum(axis=-1)
+    first = np.cumsum(count).reshape(count.shape) - count
+    rows, slots = columns["group_of_kind"], np.sort(columns["slots"], axis=-1)  # marks of a group stand by number
+    begin = np.where(slots >= 0, first[rows[:, None], slots], 0)
+    length = np.where(slots >= 0, count[rows[:, None], slots], 0)
+    everything = columns["about_all"]
+    begin[everything, 0], begin[everything, 1:] = first[rows[everything], 0], 0
+    length[everything, 0], length[everything, 1:] = count[rows[everything]].sum(axis=-1), 0
+    entry = _ranges(begin.ravel(), length.ravel())
     fields = list(_EVIDENCE.value_type)
-    flat = {"mark": groups.numbers[group[row], slot], "context": context}
+    flat = {"mark": groups.numbers[group, slot][entry], "context": context[entry]}
     values = pa.StructArray.from_arrays([pa.array(flat[field.name], field.type) for field in fields], fields=fields)
-    return list_column(values, shown.sum(axis=(1, 2)), _EVIDENCE)
+    return list_column(values, length.sum(axis=-1), _EVIDENCE)
+
+
+def _ranges(begin: Int[np.ndarray, "n"], length: Int[np.ndarray, "n"]) -> Int[np.ndarray, "total"]:
+    """The whole numbers of some ranges, one after the other."""
+    ends = np.cumsum(length)
+    return np.asarray(np.arange(ends[-1]) + np.repeat(begin - ends + length, length))
 
 
 def _in_view(drive: Drive, groups: Groups, columns: Mapping[str, np.ndarray]) -> Int[np.ndarray, "n"]:

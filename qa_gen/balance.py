@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, UInt64
 
 from qa_gen.groups import rank_in_run
 
-MOST_OPTIONS = 4
+MOST_OFFERS = 4
 
 
 def equal_answers(
@@ -93,17 +93,17 @@ def distinct_sets(
     width = int(rank.max(initial=-1)) + 1
     table, apart = np.full((len(groups), width), np.nan), np.full((len(groups), width), np.nan)
     table[place, rank], apart[place, rank] = values[order], separation[order]
-    offer = np.full((len(groups), MOST_OPTIONS), np.nan)
+    offer = np.full((len(groups), MOST_OFFERS), np.nan)
     joined = np.zeros((len(groups), width), dtype=bool)
     for column in range(width):
         gap = np.abs(table[:, column, None] - offer)
         gap = gap if period is None else np.minimum(gap % period, period - gap % period)
         size = np.isfinite(offer).sum(axis=-1)
-        joins = ((gap >= apart[:, column, None]) | np.isnan(offer)).all(axis=-1) & (size < MOST_OPTIONS)
+        joins = ((gap >= apart[:, column, None]) | np.isnan(offer)).all(axis=-1) & (size < MOST_OFFERS)
         joins &= np.isfinite(table[:, column])
         offer[joins, size[joins]] = table[joins, column]
         joined[:, column] = joins
     asked = joined & (joined.sum(axis=-1) >= 2)[:, None]
-    offers = np.full((len(values), MOST_OPTIONS), np.nan)
+    offers = np.full((len(values), MOST_OFFERS), np.nan)
     offers[order] = np.where(asked[place, rank][:, None], offer[place], np.nan)
     return offers

@@ -37,7 +37,11 @@ def catalogue() -> list[dict[str, Any]]:
 
 def example(kind: QuestionType) -> str:
     """The first wording of a type about the regions 1, 2 and 3."""
-    text = kind.wordings[0].replace("{p}", kind.parameters[0] if kind.parameters else "")
+    return with_regions(kind.wordings[0].replace("{p}", kind.parameters[0] if kind.parameters else ""))
+
+
+def with_regions(text: str) -> str:
+    """A wording, claim or choice with the regions 1, 2 and 3 in the roles a, b and c."""
     for number, role in enumerate(("a", "b", "c"), start=1):
         text = text.replace(f"{{{role}}}", f"Region {number}")
     return text

@@ -34,6 +34,7 @@ BOX_COLUMNS = (
 )
 LONGEST_NS = 7 * 86_400 * 10**9
 BETWEEN_LOGS_NS = 10**12
+MOST_CELLS = 200_000_000
 
 REGION_COLUMNS = ("u0_px", "v0_px", "u1_px", "v1_px", "visible_fraction")
 
@@ -117,10 +118,16 @@ class Drive:
     regions: Mapping[str, Float[np.ndarray, "r1 5"]]
     in_view: Int[np.ndarray, "r1"]
     lanes: tuple[Lanes | None, ...]
-    _keys: Int[np.ndarray, "r"] = field(init=False)
+    _first_cell: Int[np.ndarray, "f1"] = field(init=False)
+    _row_in_cell: Int[np.ndarray, "cells"] = field(init=False)
+    """A cell for each frame and each track of its log: the row, or -1; a frame's cells begin at `_first_cell` plus the track."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_keys", self.row_frame * len(self.track_ids) + self.row_track)
+        first_cell, cells = _cells(self.log, self.row_frame, self.row_track)
+        row_in_cell = np.full(cells, -1, dtype=np.int64)
+        row_in_cell[first_cell[self.row_frame] + self.row_track] = np.arange(len(self.row_frame))
+        object.__setattr__(self, "_first_cell", first_cell)
+        object.__setattr__(self, "_row_in_cell", row_in_cell)
 
     def frame_after(self, frame: Int[np.ndarray, "*n"], offset_s: float, tolerance_s: float) -> Int[np.ndarray, "*n"]:
         """Index of the frame nearest to `offset_s` after each frame, the earlier of two as near; -1 where none is near enough."""
@@ -134,12 +141,9 @@ class Drive:
         return np.asarray(np.where(near & (frame >= 0), nearer, -1))
 
     def row_of(self, frame: Int[np.ndarray, "..."], track: Int[np.ndarray, "..."]) -> Int[np.ndarray, "..."]:
-        """Row of a track in a frame; -1 where it is not there."""
-        if not len(self._keys):
-            return np.full(np.broadcast_shapes(frame.shape, track.shape), -1, dtype=np.int64)
-        key = np.where((frame >= 0) & (track >= 0), frame * len(self.track_ids) + track, -1)
-        place = np.minimum(np.searchsorted(self._keys, key), len(self._keys) - 1)
-        return np.asarray(np.where(self._keys[place] == key, place, -1))
+        """Row of a track in a frame of its log; -1 where it is not there."""
+        there = (frame >= 0) & (track >= 0)
+        return np.asarray(np.where(there, self._row_in_cell[np.where(there, self._first_cell[frame] + track, 0)], -1))
 
 
 def read_drive(store: Store, log_id: str) -> Drive:
@@ -232,6 +236,28 @@ def join_drives(drives: Sequence[Drive]) -> Drive:
 def cameras_of(drive: Drive) -> tuple[tuple[str, int | None, int | None], ...]:
     """Name, width and height of a drive's cameras: logs that agree in them can be joined."""
     return tuple((picture.camera, picture.width, picture.height) for picture in drive.pictures.values())
+
+
+def _cells(log: np.ndarray, row_frame: np.ndarray, row_track: np.ndarray) -> tuple[np.ndarray, int]:
+    """Where the cells of each frame begin, less its log's first track, and how many cells there are.
+
+    Raises:
+        StoreError: there are more than a memory of some gigabytes can hold.
+    """
+    logs = int(log.max(initial=-1)) + 1
+    first_track, tracks = np.zeros(logs, np.int64), np.ones(logs, np.int64)
+    log_of_row = log[row_frame]
+    for number in range(logs):
+        own = row_track[log_of_row == number]
+        if len(own):
+            first_track[number], tracks[number] = own.min(), own.max() - own.min() + 1
+    width = tracks[log[:-1]]
+    begin = np.append(np.cumsum(width) - width, 0)
+    cells = int(width.sum()) if len(width) else 0
+    if cells > MOST_CELLS:
+        raise StoreError(f"{cells} combinations of frames and tracks are too many: split the log into shorter ones")
+    begin[:-1] -= first_track[log[:-1]]
+    return begin, max(cells, 1)
 
 
 def _chained(parts: Sequence[np.ndarray], padding: Any) -> np.ndarray:

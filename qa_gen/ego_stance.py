@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 
 from drive_vqa.geometry import wrap_deg
 from qa_gen.asked import Asked
@@ -32,6 +32,12 @@ LANE_NOTE = (
 )
 
 
+LANE_HEADING_DEG = 60.0
+"""How far an agent's heading may be off the direction that its lane has with respect to mine."""
+
+ONCOMING = "a lane of oncoming traffic"
+
+
 def _lane_relation(asked: Asked) -> Truth:
     choice = np.full(len(asked), -1)
     log = asked.drive.log[asked.frame]
@@ -39,7 +45,14 @@ def _lane_relation(asked: Asked) -> Truth:
         here = np.flatnonzero(log == number)
         if lanes is not None and len(here):
             choice[here] = _lane_in_log(asked, lanes, here)
-    return {"choice": choice}
+    return {"choice": np.where(_goes_with(choice, np.abs(_turn_deg(asked))), choice, -1)}
+
+
+def _goes_with(choice: Int[np.ndarray, "n"], turn_deg: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Whether an agent points along the lane that it is found in; one that walks or turns across it is not in it."""
+    along, against = turn_deg < LANE_HEADING_DEG, turn_deg > 180.0 - LANE_HEADING_DEG
+    across = np.abs(turn_deg - 90.0) < LANE_HEADING_DEG
+    return np.where(choice < RELATIONS.index(ONCOMING), along, np.where(choice == RELATIONS.index(ONCOMING), against, across))
 
 
 def _lane_in_log(asked: Asked, lanes: Lanes, here: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
@@ -93,7 +106,8 @@ TYPES: tuple[QuestionType, ...] = (
             f"{ALONG_DEG:g} to {AGAINST_DEG:g} is a crossing lane. Otherwise A's sideways distance from the center "
             f"line of my lane decides: below {OWN_BELOW_M:g} m it is my lane, between {BESIDE_FROM_M:g} and "
             f"{BESIDE_TO_M:g} m the lane on that side. Not asked elsewhere, beyond the ends of my lane, where two "
-            f"lanes within {REACH_M:g} m of A differ in direction by more than {ALONG_DEG:g} degrees, or without a map."
+            f"lanes within {REACH_M:g} m of A differ in direction by more than {ALONG_DEG:g} degrees, where A points more "
+            f"than {LANE_HEADING_DEG:g} degrees off the way that such a lane runs, or without a map."
         ),
         truth=_lane_relation,
         tolerance=EXACT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from drive_vqa.prompt import camera_words
 from qa_gen.asked import Asked
 from qa_gen.margins import yes_no
 from qa_gen.question_type import EXACT, QuestionType, Truth
@@ -26,29 +27,6 @@ CAMERAS = (
     "back left camera",
     "back right camera",
 )
-CAMERA_WORDS = {
-    "CAM_FRONT": "front camera",
-    "CAM_FRONT_LEFT": "front left camera",
-    "CAM_FRONT_RIGHT": "front right camera",
-    "CAM_BACK": "back camera",
-    "CAM_BACK_LEFT": "back left camera",
-    "CAM_BACK_RIGHT": "back right camera",
-    "front_camera": "front camera",
-    "front_left_camera": "front left camera",
-    "front_right_camera": "front right camera",
-    "left_camera": "left camera",
-    "right_camera": "right camera",
-    "back_camera": "back camera",
-    "ring_front_center": "front camera",
-    "ring_front_left": "front left camera",
-    "ring_front_right": "front right camera",
-    "ring_side_left": "left camera",
-    "ring_side_right": "right camera",
-    "ring_rear_left": "back left camera",
-    "ring_rear_right": "back right camera",
-}
-"""What the cameras of nuScenes, PandaSet and Argoverse 2 are called in questions."""
-
 HIDDEN_WORDS = "with at least 15 percent of it covered by something in front of it"
 
 
@@ -73,8 +51,8 @@ def _best_camera(asked: Asked) -> Truth:
     shown = np.stack(shares, axis=1)
     shown = np.where(np.isnan(shown), 0.0, shown)
     second, most = np.sort(shown, axis=1)[:, -2:].T
-    words = [CAMERA_WORDS.get(camera or "") for camera in cameras]
-    choice_of = np.array([CAMERAS.index(word) if word else -1 for word in words])
+    words = [camera_words(camera) for camera in cameras if camera is not None]
+    choice_of = np.array([CAMERAS.index(word) if word in CAMERAS else -1 for word in words])
     return {"choice": np.where(second < SECOND_BELOW * most, choice_of[shown.argmax(axis=1)], -1)}
 
 

@@ -20,6 +20,9 @@ from qa_gen.question_type import FIELD, QuestionType, Truth
 CLAIM_MARGIN = 0.05
 """A claim about a number is not made within this share of its threshold, nor within as many units."""
 
+BREAK_MARGIN_DEG = 10.0
+"""No claim about an angle so near to straight behind: there "greater" jumps from 180 to -180."""
+
 SEPARATION = {
     "distance": (0.6, 1.0), "lateral": (0.5, 2.0), "longitudinal": (0.5, 2.0), "bearing": (0.0, 20.0), "turn": (0.0, 20.0),
     "speed": (0.5, 1.0), "time": (0.5, 0.7), "clock": (0.0, 1.0), "count": (0.0, 1.0),
@@ -112,6 +115,8 @@ def _whole(kind: QuestionType, asked: Asked, truth: Truth, drawn: np.ndarray) ->
     for name, values in truth.items():
         if name not in ("asked", "parameter", "options", "marks", "numbers"):
             clear = clear & (np.isfinite(values) if values.dtype.kind == "f" else values >= 0)
+    if "start_s" in truth:
+        clear = clear & (truth["end_s"] > truth["start_s"])  # what is seen in one frame alone has no length in time
     subject = np.flatnonzero(clear)
     fields = {name: values[subject] for name, values in truth.items() if name not in ("asked", "parameter", "options")}
     options = truth["options"][subject] if "options" in truth else None
@@ -154,6 +159,8 @@ def _claim_thresholds(whole: Chunk) -> Chunk:
     claim = np.clip(np.where(draws & np.uint64(1), above - 1, above), 0, len(thresholds) - 1)
     chosen = thresholds[claim]
     clear = np.abs(values - chosen) > np.maximum(CLAIM_MARGIN * np.abs(chosen), CLAIM_MARGIN)
+    if kind.answer_type in PERIOD:
+        clear &= np.abs(values) < 0.5 * PERIOD[kind.answer_type] - BREAK_MARGIN_DEG
     made = replace(whole, form="yes_no", claim=claim, truth={"bool": (values > chosen).astype(np.int64)})
     return _half_yes(made.take(clear), claim[clear])
 

@@ -113,7 +113,7 @@ ARRIVES_FIRST_CLAIMS = (
     "I will be first, before {a}, at the point where our paths over the next {span} cross",
     "{a} will be first, before me, at the point where our paths over the next {span} cross",
 )
-STRIP = "the strip that reaches 1.8 meters to each side and 60 meters straight ahead of my car"
+STRIP = "the strip that reaches 1.8 meters to each side of my straight-ahead line and 60 meters ahead of my car"
 ENTERS_PATH = (
     f"At 1, 2, or 3 seconds from now, will any part of {{a}} be in my path, which is {STRIP} at that time? Answer yes or no.",
     f"Will {{a}} come into my path within the next 3 seconds, that is, reach into {STRIP} at 1, 2, or 3 seconds from now? "
@@ -134,7 +134,7 @@ LEAVES_VIEW = (
     "Looking {t} ahead, is {a} gone from the image of my front camera, because it is outside or hidden? Answer no or "
     "yes.",
     "Yes or no: will my front camera no longer see anything of {a} in {t}?",
-    "Will the image that my front camera takes in {t} show nothing of {a} anymore? Answer yes or no.",
+    "Will the image that my front camera takes {t} from now show nothing of {a} anymore? Answer yes or no.",
     "Predict whether {a} will be out of sight of my front camera in {t}, either outside its image or hidden. Answer "
     "yes or no.",
     "Does {a} disappear from the view of my front camera, so that in {t} no part of it is visible there, no or yes?",

@@ -104,7 +104,7 @@ class QuestionType:
     wordings: tuple[str, ...]
     truth: Callable[[Asked], Truth]
     tolerance: str
-    definition: str = ""
+    definition: str
     choices: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()
     thresholds: tuple[float, ...] = ()
@@ -118,6 +118,8 @@ class QuestionType:
             raise ValueError(
                 f"question type {self.name} needs {LEAST_WORDINGS} wordings, it has {len(set(self.wordings))}"
             )
+        if not self.definition or not self.definition.endswith("."):
+            raise ValueError(f"question type {self.name} needs a definition in whole sentences")
         if self.answer_type == "choice" and self.claims and len(self.claims) != len(self.choices):
             raise ValueError(f"question type {self.name} needs one claim for each choice")
         if bool(self.thresholds) != bool(self.claims and self.answer_type != "choice"):

@@ -15,11 +15,11 @@ from drive_vqa.boxes import gap_m
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.errors import StoreError
 from drive_vqa.geometry import SE3, bearing_deg
+from drive_vqa.prompt import camera_words
 from drive_vqa.schema import pose_from_struct
 from drive_vqa.store import Store
 from drive_vqa.traces import ImageBox, Place, Seen
 from qa_gen.config import GenerateConfig
-from qa_gen.ego_view import CAMERA_WORDS
 
 _COLUMNS = ("x_m", "y_m", "z_m", "length_m", "width_m", "height_m", "yaw_rad", "vx_mps", "vy_mps", "speed_mps")
 
@@ -237,7 +237,7 @@ class Scene:
     def camera(self, context: int) -> str:
         """What the camera of a context image is called."""
         name = self.group["context"][context]["camera"]
-        return f"my {CAMERA_WORDS[name]}" if name in CAMERA_WORDS else f"camera {context + 1}"
+        return f"my {camera_words(name)}" if name else f"camera {context + 1}"
 
     def seen(self, mark: int, context: int) -> Seen:
         """The claim that a context image shows a mark where it does."""

@@ -162,25 +162,50 @@ BEHIND_WORDINGS = (
 _MARK_TYPES = (*ego_centric.TYPES, *object_centric.TYPES, *future_motion.TYPES)
 
 
+ABSENT = "Cannot be determined: the wordings are those of other types with a number as answer, about"
+ABSENT_MARK = f"{ABSENT} a number that no mark of the group bears. Not asked where all numbers are dealt."
+ABSENT_PAIR = f"{ABSENT} A and a number that no mark of the group bears. Not asked where all numbers are dealt."
+HIDDEN = (
+    "Cannot be determined: how far away an agent of the named kind is that the log tracks within a camera's view and farther "
+    f"away than A, at most {HIDDEN_MAX_M:g} m away and with its center within {HIDDEN_WITHIN_DEG:g} degrees of A's bearing, but "
+    f"of which no image of the group shows {HIDDEN_FRACTION:.0%} or more. Asked only where there is one; of several the nearest "
+    "is named."
+)
+BEHIND = (
+    "Cannot be determined: how far away a vehicle behind me is that no image of the group shows. Asked only where the log "
+    f"tracks one, less than {BEHIND_MAX_M:g} m away and at a bearing of more than {BEHIND_DEG:g} degrees to either side."
+)
+
+
 def _type(
     name: str,
     roles: int,
     wordings: tuple[str, ...],
     truth: Callable[[Asked], Truth],
+    definition: str,
     kinds: tuple[str, ...],
     parameters: tuple[str, ...] = (),
 ) -> QuestionType:
     return QuestionType(
-        name, "unanswerable", "undetermined", roles, wordings, truth, EXACT, parameters=parameters, kinds=kinds
+        name=name,
+        family="unanswerable",
+        answer_type="undetermined",
+        roles=roles,
+        wordings=wordings,
+        truth=truth,
+        tolerance=EXACT,
+        definition=definition,
+        parameters=parameters,
+        kinds=kinds,
     )
 
 
 _NOUNS = tuple(category.noun for category in HIDDEN_CATEGORIES)
 
 TYPES: tuple[QuestionType, ...] = (
-    _type("absent_mark", 0, _borrowed(_MARK_TYPES, 1, "single"), _absent_mark, ("single",)),
-    _type("absent_mark_future", 0, _borrowed(_MARK_TYPES, 1, "sequence"), _absent_mark, ("sequence",)),
-    _type("absent_pair", 1, _borrowed(_MARK_TYPES, 2, "single"), _absent_pair, ("single",)),
-    _type("hidden_behind", 1, HIDDEN_WORDINGS, _hidden_behind, ("single",), _NOUNS),
-    _type("unseen_behind", 0, BEHIND_WORDINGS, _unseen_behind, ("single", "sequence")),
+    _type("absent_mark", 0, _borrowed(_MARK_TYPES, 1, "single"), _absent_mark, ABSENT_MARK, ("single",)),
+    _type("absent_mark_future", 0, _borrowed(_MARK_TYPES, 1, "sequence"), _absent_mark, ABSENT_MARK, ("sequence",)),
+    _type("absent_pair", 1, _borrowed(_MARK_TYPES, 2, "single"), _absent_pair, ABSENT_PAIR, ("single",)),
+    _type("hidden_behind", 1, HIDDEN_WORDINGS, _hidden_behind, HIDDEN, ("single",), _NOUNS),
+    _type("unseen_behind", 0, BEHIND_WORDINGS, _unseen_behind, BEHIND, ("single", "sequence")),
 )

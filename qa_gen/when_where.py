@@ -160,7 +160,7 @@ def _speeds_mps(asked: Asked) -> Float[np.ndarray, "n c"]:
 
 
 def _regions(asked: Asked) -> Float[np.ndarray, "n c 5"]:
-    return np.stack([asked.region(k) for k in range(len(asked.groups.offsets_s))], axis=1)
+    return np.asarray(asked.groups.regions[asked.group, asked.slots[:, 0]])
 
 
 def _at(values: Float[np.ndarray, "n c"], column: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
@@ -299,28 +299,72 @@ BOTH_TEMPLATES = (
 )
 
 
-def _type(name: str, answer_type: str, wordings: tuple[str, ...], truth: Callable[[Asked], Truth]) -> QuestionType:
+MOVES = f"faster than {MOVING_MPS:g} m/s"
+STANDS = f"slower than {STANDING_MPS:g} m/s"
+RUN = "The times of the first and the last frame of the clip in which A {inside}. Asked only where {condition}."
+WHEN_MOVING = RUN.format(
+    inside=f"moves ({MOVES})",
+    condition=f"these are two frames or more that follow each other, and A stands ({STANDS}) in all others, "
+    "of which there are some",
+)
+WHEN_STANDING = RUN.format(
+    inside=f"stands ({STANDS})",
+    condition=f"these are two frames or more that follow each other, and A moves ({MOVES}) in all others, "
+    "of which there are some",
+)
+WHEN_VISIBLE = RUN.format(
+    inside="is seen well enough to be marked",
+    condition="these are two frames or more that follow each other, and there are others",
+)
+
+CHANGE = "The times of the last frame before the change and of the first frame after it"
+NEXT_FRAMES = "The times of the frames just before and just after the one of least distance"
+BOX = "A's region in {frame}, in whole pixels of the original image"
+CONDITIONS = {
+    "starts": f"A stands ({STANDS}) in all frames of the clip up to one and moves ({MOVES}) in all after it",
+    "stops": f"A moves ({MOVES}) in all frames of the clip up to one and stands ({STANDS}) in all after it",
+    "appears": "A is seen well enough to be marked in all frames of the clip from one on, and in none before it, of which "
+    "there are some",
+    "closest": "A is tracked in all frames of the clip, and the frame in which its ground distance from where I was then is "
+    f"least is neither the first nor the last, with distances at least {CLOSEST_MARGIN_M:g} m greater in both frames next "
+    "to it",
+}
+"""Of the events: where they are asked about."""
+
+
+def _type(
+    name: str, answer_type: str, wordings: tuple[str, ...], truth: Callable[[Asked], Truth], definition: str
+) -> QuestionType:
     tolerance = {
         "interval": OVERLAP_IN_TIME,
         "box": OVERLAP_IN_IMAGE,
         "interval_box": f"{OVERLAP_IN_TIME} and {OVERLAP_IN_IMAGE}",
     }[answer_type]
-    return QuestionType(name, "when_where", answer_type, 1, wordings, truth, tolerance)
+    return QuestionType(name, "when_where", answer_type, 1, wordings, truth, tolerance, definition)
 
 
 def _event_types(event: str, words: Words, find: Callable[[Asked], Event]) -> tuple[QuestionType, ...]:
     when_templates = CLOSEST_TEMPLATES if words is CLOSEST else STEP_TEMPLATES
+    times = NEXT_FRAMES if words is CLOSEST else CHANGE
+    box = BOX.format(frame="the frame of least distance" if words is CLOSEST else "the first frame after the change")
+    only = f"Asked only where {CONDITIONS[event]}"
+    there = "" if words is APPEARS else ", and where A is marked in the frame of the box"
+    when, where, both = (
+        f"{times}. {only}.",
+        f"{box}. {only}{there}.",
+        f"{times}, and {box}. {only}{there}.",
+    )
     return (
-        _type(f"when_{event}", "interval", words.wordings(when_templates), _when(find)),
-        _type(f"where_{event}", "box", words.wordings(BOX_TEMPLATES), _where(find)),
-        _type(f"{event}_when_where", "interval_box", words.wordings(BOTH_TEMPLATES), _when_and_where(find)),
+        _type(f"when_{event}", "interval", words.wordings(when_templates), _when(find), when),
+        _type(f"where_{event}", "box", words.wordings(BOX_TEMPLATES), _where(find), where),
+        _type(f"{event}_when_where", "interval_box", words.wordings(BOTH_TEMPLATES), _when_and_where(find), both),
     )
 
 
 TYPES: tuple[QuestionType, ...] = (
-    _type("when_moving", "interval", IS_MOVING.wordings(RUN_TEMPLATES), _when_moving),
-    _type("when_standing", "interval", IS_STANDING.wordings(RUN_TEMPLATES), _when_standing),
-    _type("when_visible", "interval", IS_VISIBLE.wordings(RUN_TEMPLATES), _when_visible),
+    _type("when_moving", "interval", IS_MOVING.wordings(RUN_TEMPLATES), _when_moving, WHEN_MOVING),
+    _type("when_standing", "interval", IS_STANDING.wordings(RUN_TEMPLATES), _when_standing, WHEN_STANDING),
+    _type("when_visible", "interval", IS_VISIBLE.wordings(RUN_TEMPLATES), _when_visible, WHEN_VISIBLE),
     *_event_types("starts", STARTS, starts),
     *_event_types("stops", STOPS, stops),
     *_event_types("appears", APPEARS, appears),

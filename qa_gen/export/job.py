@@ -129,7 +129,8 @@ def plan(
     if not log_ids:
         raise StoreError(f"{store.root} has no questions yet: run `drive-vqa generate {store.root}`")
     has = {
-        log_id: set(pc.unique(store.read("questions", log_id, ["split"])["split"]).to_pylist()) for log_id in log_ids
+        log_id: set(pc.unique(store.read("questions", log_id, ["split"])["split"].drop_null()).to_pylist())
+        for log_id in log_ids
     }
     there = sorted(set().union(*has.values()))
     wanted = list(dict.fromkeys(splits)) or [split for split in usual or there if split in there]

@@ -51,9 +51,7 @@ BY_SCENE: dict[str, pa.Schema] = {
 boxes by frame and else as in the source."""
 
 WHOLE: dict[str, pa.Schema] = {
-    "scenes": pa.schema(
-        [(name, pa.string()) for name in ("token", "name", "recording", "location", "description")]
-    ),
+    "scenes": pa.schema([(name, pa.string()) for name in ("token", "name", "recording", "location", "description")]),
     "calibrations": pa.schema(
         [
             ("channel", pa.string()),

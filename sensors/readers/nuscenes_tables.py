@@ -29,7 +29,8 @@ Size = NewType("Size", "list[float]")
 Quaternion = NewType("Quaternion", "list[float]")
 Matrix = NewType("Matrix", "list[list[float]]")
 Tokens = NewType("Tokens", "list[Token]")
-OptionalText = NewType("OptionalText", "str | None")
+OptionalText = NewType("OptionalText", str)
+"""May be null too."""
 
 
 class Scene(NamedTuple):

@@ -132,6 +132,11 @@ def contents(store: Path) -> dict[str, bytes]:
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in sorted(named)}
 
 
+def unlike(ours: dict[str, bytes], theirs: dict[str, bytes]) -> set[str]:
+    """Names of the files that are not the same in both."""
+    return {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+
+
 def test_a_whole_run_asks_every_log_once(made: Made) -> None:
     names = [f"log-{number:02d}.parquet" for number in range(LOGS)]
     expected = {f"{table}/{name}" for table in ("groups", "questions") for name in names}
@@ -144,12 +149,12 @@ def test_killed_at_ten_moments_it_ends_in_the_same_bytes(made: Made, tmp_path: P
     for store in stores_after_a_kill(made, random.Random(4), tmp_path):
         kills += 1
         left = contents(store)
-        assert {name for name in left if left[name] != made.whole.get(name)} == set(), f"after kill {kills}"
+        assert unlike(left, made.whole) <= made.whole.keys() - left.keys(), f"after kill {kills}"
         unfinished += 0 < sum(name.startswith("questions/") for name in left) < LOGS
     assert kills == KILLS
     assert unfinished > 0  # at least one kill hit the work itself
     assert generate(store, "--workers", "2").wait() == 0, said(store)
-    assert contents(store) == made.whole
+    assert unlike(contents(store), made.whole) == set()
     ids = [row for path in store.glob("questions/*.parquet") for row in pq.read_table(path)["qa_id"].to_pylist()]
     assert len(ids) == len(set(ids)) == total_of(made)
 
@@ -172,7 +177,7 @@ def stores_after_a_kill(made: Made, draw: random.Random, folder: Path) -> Iterat
             yield store
             continue
         assert status == 0, said(store)
-        assert contents(store) == made.whole
+        assert unlike(contents(store), made.whole) == set()
         rounds += 1
         store = shutil.copytree(made.bare, folder / f"store-{rounds}")
 
@@ -188,7 +193,7 @@ def test_a_ray_cluster_writes_the_same_bytes(made: Made, tmp_path: Path) -> None
     with cluster(2) as two_nodes:
         run = generate(tmp_path / "store", "--executor", "ray", "--address", two_nodes.address)
         assert run.wait() == 0, said(tmp_path / "store")
-    assert contents(tmp_path / "store") == made.whole
+    assert unlike(contents(tmp_path / "store"), made.whole) == set()
 
 
 def test_no_cluster_is_one_clear_sentence(made: Made, tmp_path: Path) -> None:

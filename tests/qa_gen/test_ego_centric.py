@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from drive_vqa.geometry import clock_hour
+from drive_vqa.prompt import camera_words
 from qa_gen.ego_centric import TYPES
-from qa_gen.ego_view import CAMERA_WORDS, CAMERAS
+from qa_gen.ego_view import CAMERAS
 from qa_gen.margins import clock_hours
 from tests.qa_gen.by_hand import NUMBERS, Scene, Thing, answer
 from tests.qa_gen.wording_rules import faults
@@ -144,7 +145,9 @@ def test_best_camera_must_be_clearly_better_than_the_second() -> None:
 
 
 def test_all_camera_words_are_choices() -> None:
-    assert set(CAMERA_WORDS.values()) == set(CAMERAS) == set(KINDS["best_camera"].choices)
+    rings = ("front_center", "front_left", "front_right", "side_left", "side_right", "rear_left", "rear_right")
+    words = {camera_words(f"ring_{name}") for name in rings} | {camera_words("CAM_BACK")}
+    assert words == set(CAMERAS) == set(KINDS["best_camera"].choices)
 
 
 MIXED = (

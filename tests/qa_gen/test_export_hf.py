@@ -102,4 +102,4 @@ def test_what_a_log_says_of_itself_cannot_be_taken_for_html(tmp_path):
     export_questions(store, "messages", tmp_path / "out", splits=("train",), workers=1)
     text = (tmp_path / "out" / "README.md").read_text()
     assert "<script>" not in text
-    assert "&lt;script&gt;alert(1)&lt;/script&gt; &#124; a # b 1 (100 %)" in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &#124; a # b 1 (50 %)" in text

@@ -161,7 +161,7 @@ def test_ms_swift_boxes_are_in_pixels_of_the_exported_image(store, tmp_path):
             assert line["messages"][1]["content"].endswith("<bbox>")
 
 
-@pytest.mark.parametrize("tag", ["<image>", "<bbox>", "<video>"])
+@pytest.mark.parametrize("tag", ["<image>", "<bbox>"])
 def test_tags_in_a_text_are_refused(store, tmp_path, tag):
     changed = Store.create(tmp_path / "store")
     rows = store.read("questions", "alpha").to_pylist()

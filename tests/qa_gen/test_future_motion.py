@@ -419,6 +419,7 @@ def test_wordings_name_unit_and_time(kind):
         if time and time[1] == "0":
             assert re.search(r"\b(now|present|current|this moment)\b", text), text
         elif time:
-            assert re.search(rf"\b{time[1]} second{'s' if time[1] != '1' else ''}\b", text), text
+            told = rf"{time[1]} seconds" if time[1] != "1" else r"(1|next|coming) second"
+            assert re.search(rf"\b{told}\b", text), text
         if kind.answer_type in ("turn", "motion"):
             assert "to the left" in text

@@ -79,6 +79,18 @@ def _facing(case: Case) -> Fields:
     return {"choice": "across"}
 
 
+def _lane_relation(case: Case) -> Fields:
+    relation = lane_relation(case)
+    off = abs(wrap(math.degrees(case.log.heading(case.now, case.ids[0]))))
+    if relation == "a lane of oncoming traffic":
+        require(above(off, 120.0), "it does not point my way")
+    elif relation == "a crossing lane":
+        require(within(off, 30.0, 150.0), "it does not point across")
+    else:
+        require(below(off, 60.0), "it does not point along its lane")
+    return {"choice": relation}
+
+
 def _heading(case: Case) -> Fields:
     return {"yaw_deg": wrap(math.degrees(case.log.heading(case.now, case.ids[0])))}
 
@@ -207,7 +219,7 @@ TYPES: dict[str, tuple[int | None, str, Truth]] = {
     "lateral": (1, "lateral", lambda case: {"y_m": case.place(case.ids[0]).imag}),
     "longitudinal": (1, "longitudinal", lambda case: {"x_m": case.place(case.ids[0]).real}),
     "in_my_path": (1, "bool", _in_my_path),
-    "lane_relation": (1, "choice", lambda case: {"choice": lane_relation(case)}),
+    "lane_relation": (1, "choice", _lane_relation),
     "facing": (1, "choice", _facing),
     "heading": (1, "turn", _heading),
     "longer_than_me": (1, "bool", _longer_than_me),

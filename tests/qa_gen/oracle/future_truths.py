@@ -185,24 +185,26 @@ def _after_ns(case: Case, frame: int, other: int) -> int:
     return case.log.time_ns[frame] - case.log.time_ns[other]
 
 
-def _collision(case: Case) -> float | None:
+def collision(case: Case, track_id: str) -> float | None:
+    """When a mark and the ego collide if both keep their velocities; None: not within 10 s."""
+
     def make() -> float | None:
-        body = case.body(case.ids[0])
+        body = case.body(track_id)
         velocity = complex(case.known(body.vx_mps), case.known(body.vy_mps)) - case.ego_speed()
-        place, heading = case.place(case.ids[0]), case.log.heading(case.now, case.ids[0])
+        place, heading = case.place(track_id), case.log.heading(case.now, track_id)
         return collision_s(place, heading, body.length_m, body.width_m, velocity)
 
-    return case.log.remembered(("collision", case.now, case.ids[0]), make)
+    return case.log.remembered(("collision", case.now, track_id), make)
 
 
 def _time_to_collision(case: Case) -> Fields:
-    time_s = _collision(case)
+    time_s = collision(case, case.ids[0])
     require(time_s is not None and 0 < time_s <= 6.0 + 1e-9, "no collision ahead")
     return {"time_s": time_s}
 
 
 def _collision_course(case: Case) -> Fields:
-    time_s = _collision(case)
+    time_s = collision(case, case.ids[0])
     if time_s is not None and time_s <= 4.0 + 1e-9:
         return {"bool": True}
     require(time_s is None or time_s > 6.0 + 1e-9, "a collision far ahead")

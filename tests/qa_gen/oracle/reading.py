@@ -92,7 +92,7 @@ CLAIM: dict[str, dict[str, str]] = {
         "going straight": r"I will keep moving .* turn by less than 7 degrees",
         "standing still": r"I will stand still",
     },
-    "arrives_first": {"I": r"I will get to .* before A does", "A": r"A will get to .* before I do"},
+    "arrives_first": {"I": r"I will .*before A", "A": r"A will .*before (?:me|I do)"},
 }
 """Type without its horizon → claimed answer → words that claim it."""
 
@@ -106,7 +106,7 @@ COMPARED = {
 NAMED = {
     "category": "is an? {}",
     "manoeuvre": "best called (?:an )?{} \\(",
-    "best_camera": "{} of my car shows more of A",
+    "best_camera": "the {} of my car shows more of A",
 }
 """Type whose claims hold the answer's own words."""
 
@@ -121,11 +121,11 @@ def reading_faults(case: Case) -> Iterable[str]:
         re.sub(r"Region \d+", lambda found: roles.get(found[0], "Z"), words)
         for words in (row["question"], row["parameter"] or "")
     )
-    return _faults(row["type"], row["form"], text, parameter, row["answer_type"] == "bool")
+    return faults_of_text(row["type"], row["form"], text, parameter, row["answer_type"] == "bool")
 
 
 @lru_cache(maxsize=100_000)
-def _faults(name: str, form: str, text: str, parameter: str, answers_yes: bool) -> tuple[str, ...]:
+def faults_of_text(name: str, form: str, text: str, parameter: str, answers_yes: bool) -> tuple[str, ...]:
     """For a text with its regions named by role."""
     if form == "yes_no" and parameter:
         return _claim_faults(re.sub(r"_t\d$", "", name), text, parameter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import math
 import random
@@ -349,3 +350,17 @@ def test_a_region_that_is_not_the_tracks_is_found(tmp_path: Path):
     rows[0]["marks"][0]["regions"][0]["u0_px"] += 1.0
     store.write("groups", "drive", table_from_rows("groups", rows), "changed")
     assert any("the track has" in fault for fault in check_log(store, "drive").mismatches)
+
+
+def test_the_oracle_shares_nothing_with_what_it_judges():
+    folder = Path(__file__).parent
+    modules = [path for path in folder.glob("*.py") if not path.name.startswith("test_")]
+    allowed = {"drive_vqa.categories", "drive_vqa.schema", "drive_vqa.store"}
+    for path in modules:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                ours = name.split(".")[0] in ("qa_gen", "drive_vqa", "sensors", "eval", "finetune")
+                assert not ours or name in allowed, f"{path.name} imports {name}"
+    assert len(modules) > 10
