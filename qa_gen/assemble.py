@@ -44,7 +44,7 @@ class GroupsOfLog:
 
 
 def question_table(drive: Drive, parts: Mapping[str, GroupsOfLog], chunks: Sequence[Chunk]) -> pa.Table:
-    """All questions as rows of the `questions` table, ordered by log, kind, group, type, form and subject.
+    """All questions as rows of the `questions` table, ordered by kind of group, log, group, type, form and subject.
 
     Args:
         drive: the logs.
@@ -57,12 +57,10 @@ def question_table(drive: Drive, parts: Mapping[str, GroupsOfLog], chunks: Seque
     book = phrasebook()
     first_row = dict(zip(parts, np.cumsum([0, *(len(part.groups) for part in parts.values())]).tolist(), strict=False))
     columns = _concatenated([_codes(chunk, first_row, book) for chunk in chunks])
-    log = drive.log[columns["frame"]]
-    order = np.lexsort((columns["type"] * 4 + columns["form"], columns["group"], log))
-    by_kind = np.argsort(columns["kind"][order], kind="stable")
+    order = np.argsort(columns["group"] * 1024 + columns["type"] * 4 + columns["form"], kind="stable")
     columns = {name: column[order] for name, column in columns.items()}
     values = _values(chunks, order, columns["form"], book)
-    table = _texts(columns, values, book) | _references(drive, parts, columns, by_kind)
+    table = _texts(columns, values, book) | _references(drive, parts, columns)
     return pa.table([table[name] for name in QUESTIONS.names], schema=QUESTIONS)
 
 
@@ -333,14 +331,14 @@ def _words(words: Sequence[str], codes: np.ndarray) -> pa.Array:
 
 
 def _references(
-    drive: Drive, parts: Mapping[str, GroupsOfLog], columns: Mapping[str, np.ndarray], by_kind: np.ndarray
+    drive: Drive, parts: Mapping[str, GroupsOfLog], columns: Mapping[str, np.ndarray]
 ) -> dict[str, pa.Array]:
     """Where a question belongs: names, frames, marks, evidence and slices."""
     numbers, tracks = columns["numbers"], columns["tracks"]
     named = numbers >= 0
     ids = [name for part in parts.values() for name in group_ids(drive, part.groups)]
     own_tracks = tracks[named]
-    evidence, slices = _of_groups(drive, parts, columns, by_kind)
+    evidence, slices = _of_groups(drive, parts, columns)
     return {
         "qa_id": hexadecimal(_keys(drive, columns)),
         "group_id": _words(ids, columns["group"]),
@@ -369,24 +367,20 @@ def _keys(drive: Drive, columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _of_groups(
-    drive: Drive, parts: Mapping[str, GroupsOfLog], columns: Mapping[str, np.ndarray], by_kind: np.ndarray
+    drive: Drive, parts: Mapping[str, GroupsOfLog], columns: Mapping[str, np.ndarray]
 ) -> tuple[pa.Array, pa.Array]:
-    """Evidence and slices; made kind of group after kind of group, then put in the order of the questions."""
+    """Evidence and slices, kind of group after kind of group: the questions are in that order."""
     evidence, slices = [], []
-    place = np.empty(len(by_kind), dtype=np.int64)
-    place[by_kind] = np.arange(len(by_kind))
-    codes = columns["kind"][by_kind]
-    for kind, part in sorted(parts.items(), key=lambda entry: KINDS.index(entry[0])):
-        here = by_kind[codes == KINDS.index(kind)]
-        if len(here):
-            own = {
-                name: columns[name][here] for name in ("group_of_kind", "slots", "tracks", "truth_frame", "about_all")
-            }
+    end = 0
+    for kind, part in parts.items():
+        start, end = end, end + int((columns["kind"] == KINDS.index(kind)).sum())
+        if end > start:
+            names = ("group_of_kind", "slots", "tracks", "truth_frame", "about_all")
+            own = {name: columns[name][start:end] for name in names}
+            in_view = _in_view(drive, part.groups, own)
             evidence.append(_evidence(part.groups, own))
-            slices.append(
-                slice_column(part.slices, own["group_of_kind"], own["slots"][:, 0], _in_view(drive, part.groups, own))
-            )
-    return tuple(pa.concat_arrays(column).take(pa.array(place)) for column in (evidence, slices))
+            slices.append(slice_column(part.slices, own["group_of_kind"], own["slots"][:, 0], in_view))
+    return pa.concat_arrays(evidence), pa.concat_arrays(slices)
 
 
 def _evidence(groups: Groups, columns: Mapping[str, np.ndarray]) -> pa.ListArray:

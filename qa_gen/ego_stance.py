@@ -52,7 +52,9 @@ def _goes_with(choice: Int[np.ndarray, "n"], turn_deg: Float[np.ndarray, "n"]) -
     """Whether an agent points along the lane that it is found in; one that walks or turns across it is not in it."""
     along, against = turn_deg < LANE_HEADING_DEG, turn_deg > 180.0 - LANE_HEADING_DEG
     across = np.abs(turn_deg - 90.0) < LANE_HEADING_DEG
-    return np.where(choice < RELATIONS.index(ONCOMING), along, np.where(choice == RELATIONS.index(ONCOMING), against, across))
+    return np.where(
+        choice < RELATIONS.index(ONCOMING), along, np.where(choice == RELATIONS.index(ONCOMING), against, across)
+    )
 
 
 def _lane_in_log(asked: Asked, lanes: Lanes, here: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -184,9 +185,13 @@ def _drives(store: Store, tasks: Sequence[_Task]) -> Iterator[tuple[list[_Task],
 
 
 def _of_log(table: pa.Table, log_id: str) -> pa.Table:
-    """The rows of a log; a log's rows stand together."""
-    rows = pc.indices_nonzero(pc.equal(table["log_id"], log_id))
+    """The rows of a log, which stand together for each kind of group."""
+    rows = pc.indices_nonzero(pc.equal(table["log_id"], log_id)).to_numpy()
     if not len(rows):
         return table.slice(0, 0)
-    first, last = rows[0].as_py(), rows[-1].as_py()
-    return table.slice(first, last - first + 1) if last - first + 1 == len(rows) else table.take(rows)
+    starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
+    lengths = np.diff(starts, append=len(rows))
+    parts = [table.slice(rows[start], length) for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
+    return pa.concat_tables(
+        parts
+    ).combine_chunks()  # the same pieces in the file, whatever logs were worked on together

@@ -50,9 +50,10 @@ def below(hashes: UInt64[np.ndarray, "*n"], count: int | Int[np.ndarray, "*n"]) 
 
 def hexadecimal(hashes: UInt64[np.ndarray, "n"]) -> pa.StringArray:
     """Sixteen lower-case digits each."""
-    digits = _HEX[hashes.astype(">u8").view(np.uint8)]
+    digits = _HEX[hashes.astype(">u8").view(">u2")]
     offsets = 16 * np.arange(len(hashes) + 1, dtype=np.int32)
     return pa.StringArray.from_buffers(len(hashes), pa.py_buffer(offsets), pa.py_buffer(digits))
 
 
-_HEX = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
+_HEX = np.frombuffer("".join(f"{pair:04x}" for pair in range(2**16)).encode(), dtype="V4")
+"""Four digits for each two bytes."""

@@ -193,7 +193,7 @@ class Words:
         return tuple(template.format(note=self.note, box=BOX_WORDS, **words) for template in templates)
 
 
-BOX_WORDS = "as [left, top, right, bottom] in pixels of the original image"
+BOX_WORDS = "as [left, top, right, bottom] in pixels of the image"
 SPEED_NOTE = "Moving means faster than 1 m/s over the ground, and standing means slower than 0.3 m/s."
 VIEW_NOTE = "{a} counts as in view in the frames in which its region is marked."
 CLOSEST_NOTE = "Distances are measured along the ground to the center of {a}, from where I was at each time."

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drive_vqa._version import __version__
+from drive_vqa.traces import DIALECTS
 
 FORMATS = ("nuscenes", "pandaset", "kitti", "av2", "scenarionet")
 TRACK_EXPORTS = ("kitti-tracking", "nuscenes-tracking")
+TRACES = ("none", "chain", "corrected", "direct", "mixed")
 QUESTION_EXPORTS = ("messages", "llamafactory", "ms-swift", "vlmevalkit", "lmms-eval", "stride-bench", "hf")
 
 
@@ -106,6 +108,14 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         "--split", metavar="A,B", help="questions of these splits (default: all that the format is for)"
     )
     export.add_argument("--size", type=pixels, metavar="WxH", help="of the images (default: as recorded)")
+    export.add_argument(
+        "--traces",
+        choices=TRACES,
+        default="none",
+        help="write reasoning traces as answers: messages and llamafactory only",
+    )
+    export.add_argument("--trace-dialect", choices=DIALECTS, help="how traces are written down (default drive)")
+    export.add_argument("--trace-seed", type=int, metavar="N", help="of mixed and corrected traces (default 0)")
     _add_workers(export)
 
     view = _command(commands, "view", "show a log from above and through its cameras: GIF, MP4 or a Rerun recording")

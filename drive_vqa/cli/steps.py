@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from drive_vqa.cli.arguments import TRACK_EXPORTS
 from drive_vqa.errors import ConfigError, DriveVqaError, StoreError
@@ -99,6 +100,7 @@ def _judge(store: Store, arguments: argparse.Namespace, log_ids: list[str]) -> N
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    traces = _trace_options(arguments)
     store = Store.open(arguments.store)
     if arguments.to in TRACK_EXPORTS:
         _export_tracks(store, arguments)
@@ -107,10 +109,23 @@ def _export(arguments: argparse.Namespace) -> int:
 
     splits = tuple(arguments.split.split(",")) if arguments.split else ()
     summary = export_questions(
-        store, arguments.to, arguments.out, splits=splits, workers=arguments.workers, size_px=arguments.size
+        store, arguments.to, arguments.out, splits=splits, workers=arguments.workers, size_px=arguments.size, **traces
     )
     logger.info("%s: %s", arguments.to, arguments.out)
     return _report("export", summary, arguments.out)
+
+
+def _trace_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those that were given."""
+    named = {"trace_dialect": arguments.trace_dialect, "trace_seed": arguments.trace_seed}
+    given = {name: value for name, value in named.items() if value is not None}
+    if arguments.traces == "none":
+        if given:
+            raise ConfigError(f"--{next(iter(given)).replace('_', '-')} goes with --traces only")
+        return {}
+    if arguments.to in TRACK_EXPORTS:
+        raise ConfigError(f"--traces {arguments.traces}: {arguments.to} holds tracks, not questions")
+    return {"traces": arguments.traces, **given}
 
 
 def _export_tracks(store: Store, arguments: argparse.Namespace) -> None:

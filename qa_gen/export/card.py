@@ -14,14 +14,33 @@ from drive_vqa._version import __version__
 from drive_vqa.store import replacing
 from qa_gen.export.counts import ANSWERS_A_TYPE, Counts
 from qa_gen.export.licences import strictest
+from qa_gen.export.trace_settings import TraceSettings
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 SIZES_ABOVE = ((10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))
 WORST = 10
 FORMS = ("open", "choice", "yes_no")
+STYLE_WORDS = {
+    "chain": "where the images show what the answer rests on, what follows from that, the answer",
+    "corrected": "a chain in which one box or time is wrong at first, noticed and mended, if any image shows what the answer "
+    "rests on",
+    "direct": "the answer alone, between tags",
+}
+DIALECT_WORDS = {
+    "drive": "steps with regions, boxes, times and places on the ground between tags",
+    "vigorl": "steps that each end in a point, without other tags",
+    "treevgr": "steps with boxes between tags, all else in plain words",
+    "open_o3": "steps with regions, boxes and times between tags, times counted from the first image",
+}
 
 
-def write_card(path: Path, counts: Counts, load: str, front_matter: Mapping[str, Any] | None = None) -> None:
+def write_card(
+    path: Path,
+    counts: Counts,
+    load: str,
+    front_matter: Mapping[str, Any] | None = None,
+    traces: TraceSettings | None = None,
+) -> None:
     """Write README.md.
 
     Args:
@@ -29,8 +48,11 @@ def write_card(path: Path, counts: Counts, load: str, front_matter: Mapping[str,
         counts: of the export.
         load: how it is loaded, as Markdown.
         front_matter: YAML to start with.
+        traces: what the assistant says; None: the short answers.
     """
     parts = [_opening(counts), _loading(load), _table_of_counts(counts), _terms(counts), _biases(counts)]
+    if traces is not None:
+        parts.insert(2, _traces(counts, traces))
     text = "\n".join(part.rstrip() + "\n" for part in parts)
     with replacing(path) as temporary:
         temporary.write_text(_yaml(front_matter) + text, encoding="utf-8")
@@ -74,6 +96,18 @@ centres on the ground; "now" is the last image of a group.
 
 def _loading(load: str) -> str:
     return f"## Loading\n\n{load.strip()}\n"
+
+
+def _traces(counts: Counts, traces: TraceSettings) -> str:
+    rows = _rows([style, counts.styles[style,], STYLE_WORDS[style]] for style in traces.styles)
+    return f"""## Reasoning traces
+
+What the assistant says is not the short answer alone but a trace that ends in it: {DIALECT_WORDS[traces.dialect]} (dialect
+`{traces.dialect}`, `--traces {traces.traces}`, `--trace-seed {traces.seed}`). All that is stated comes from the tracks. Boxes and
+points are in whole pixels of the images here.
+
+{_table(["style", "traces", "what it is"], rows)}
+"""
 
 
 def _table_of_counts(counts: Counts) -> str:

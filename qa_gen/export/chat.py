@@ -18,14 +18,19 @@ TAGS = (IMAGE_TAG, "<video>", "<audio>", "<bbox>", "<ref-object>")
 """What other tools would take for a place to fill."""
 
 
-def tagged_turns(group: Mapping[str, Any], question: Mapping[str, Any]) -> tuple[str, str]:
+def tagged_turns(group: Mapping[str, Any], question: Mapping[str, Any], said: str | None = None) -> tuple[str, str]:
     """What the user and what the assistant say, with `<image>` where an image stands.
+
+    Args:
+        group: of the question.
+        question: a row of the `questions` table.
+        said: what the assistant says; None: the answer.
 
     Raises:
         StoreError: a text has a tag in it already.
     """
     _refuse_tags(question)
-    user, assistant = build_messages(group, question, question["answer"])
+    user, assistant = build_messages(group, question, question["answer"] if said is None else said)
     return _joined(user["content"]), _joined(assistant["content"])
 
 

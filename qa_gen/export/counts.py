@@ -33,6 +33,7 @@ class Counts:
         categories: of marks.
         moving: questions by whether the first agent asked about moves ("yes", "no", "unknown").
         places: logs by location.
+        styles: questions by the style of their trace, where there are traces.
         sources: logs by the terms that hold for them.
     """
 
@@ -42,6 +43,7 @@ class Counts:
     categories: Counter[Key] = field(default_factory=Counter)
     moving: Counter[Key] = field(default_factory=Counter)
     places: Counter[Key] = field(default_factory=Counter)
+    styles: Counter[Key] = field(default_factory=Counter)
     sources: Counter[Licence] = field(default_factory=Counter)
 
     def by(self, *names: str) -> Counter[Key]:
@@ -53,7 +55,7 @@ class Counts:
         return found
 
 
-TABLES = ("questions", "groups", "answers", "categories", "moving", "places")
+TABLES = ("questions", "groups", "answers", "categories", "moving", "places", "styles")
 
 
 def count_log(log: LogJob, questions: LogQuestions) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def count_log(log: LogJob, questions: LogQuestions) -> dict[str, Any]:
         "categories": _items(Counter((mark["category"] or "?",) for group in groups for mark in group["marks"])),
         "moving": _counted(pa.table({"moving": moving})),
         "places": [[row["location"] or "unknown", 1]],
+        "styles": _items(_styles(log, table)),
         "log": {name: row[name] for name in ("source_format", "location", "description")},
     }
 
@@ -88,6 +91,13 @@ def merge(logs: Iterable[Mapping[str, Any]]) -> Counts:
             getattr(counts, name).update({tuple(key): count for *key, count in log[name]})
         counts.sources[licence_of(log["log"])] += 1
     return counts
+
+
+def _styles(log: LogJob, table: pa.Table) -> Counter[Key]:
+    traces = log.job.traces
+    if traces is None:
+        return Counter()
+    return Counter((traces.style(qa_id),) for batch in table["qa_id"].chunks for qa_id in batch.to_pylist())
 
 
 def _counted(table: pa.Table) -> list[list[Any]]:

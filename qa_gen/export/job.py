@@ -21,11 +21,15 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from drive_vqa.config import to_dict
 from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.store import Store, fingerprint, write_json
+from qa_gen.export.trace_settings import TraceSettings
 
 PARTS, DONE, RUN, END = ".parts", "done", "run.json", "export.json"
-VERSION = 1
+LEFT = f".*.{'[0-9a-f]' * 12}.tmp"
+"""Temporary files, see `drive_vqa.store.replacing`."""
+VERSION = 2
 """Raised when the content of an export changes, so that an unfinished one of an older program is not gone on with."""
 
 SPLIT = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -43,6 +47,7 @@ class Job:
         out: folder.
         splits: that are exported, in order.
         size_px: (width, height) of exported images; None: as they are.
+        traces: what the assistant says is a reasoning trace; None: the short answer.
     """
 
     store: Store
@@ -50,6 +55,7 @@ class Job:
     out: Path
     splits: tuple[str, ...]
     size_px: tuple[int, int] | None = None
+    traces: TraceSettings | None = None
 
     def __post_init__(self) -> None:
         bad = next((split for split in self.splits if not SPLIT.fullmatch(split)), None)
@@ -106,7 +112,13 @@ class LogJob:
 
 
 def plan(
-    store: Store, to: str, out: Path, splits: Sequence[str], usual: Sequence[str], size_px: tuple[int, int] | None
+    store: Store,
+    to: str,
+    out: Path,
+    splits: Sequence[str],
+    usual: Sequence[str],
+    size_px: tuple[int, int] | None,
+    traces: TraceSettings | None = None,
 ) -> tuple[Job, list[LogJob]]:
     """Look which logs have questions of which split.
 
@@ -117,6 +129,7 @@ def plan(
         splits: wanted; empty: all of `usual` that are there.
         usual: what the format is for; empty: all.
         size_px: (width, height) of exported images.
+        traces: what the assistant says; None: the short answer.
 
     Returns:
         The export, and the work of each log that has a part in it, in log order.
@@ -138,7 +151,7 @@ def plan(
     if missing or not wanted:
         lacks = f"split {missing[0]!r}" if missing else f"any of the splits {', '.join(usual)}"
         raise StoreError(f"{store.root} has no questions of {lacks}; it has {', '.join(there)}: choose by --split")
-    job = Job(store, to, out, tuple(wanted), size_px)
+    job = Job(store, to, out, tuple(wanted), size_px, traces)
     split_of = {log_id: tuple(split for split in wanted if split in has[log_id]) for log_id in log_ids}
     logs = [LogJob(job, log_id, number, split_of[log_id]) for number, log_id in enumerate(log_ids) if split_of[log_id]]
     return job, logs
@@ -167,9 +180,8 @@ def begin(job: Job) -> bool:
 
 def end(job: Job, counts: Mapping[str, Any]) -> None:
     """Say that the whole export is finished and clear away what it needed meanwhile."""
-    size = None if job.size_px is None else list(job.size_px)
-    content = {"to": job.to, "splits": list(job.splits), "size_px": size, "fingerprint": _fingerprint(job)}
-    for left in job.out.rglob(".*.[0-9]*.tmp"):  # of a process that was killed while it wrote
+    content = {"to": job.to, **_settings(job), "fingerprint": _fingerprint(job)}
+    for left in job.out.rglob(LEFT):  # of a process that was killed while it wrote
         left.unlink(missing_ok=True)
     write_json(job.out / END, {**content, "counts": counts})
     shutil.rmtree(job.parts)
@@ -183,11 +195,19 @@ def _entries(folder: Path) -> list[Path]:
 
 def _fingerprint(job: Job) -> str:
     """Of everything that the content of the export depends on."""
-    tables = ("logs", "groups", "questions")
-    log_ids = job.store.log_ids("questions")
-    made_of = {f"{table}/{log}": job.store.digest(table, log) for log in log_ids for table in tables}
+    tables = [(table, log) for log in job.store.log_ids("questions") for table in ("logs", "groups", "questions")]
+    if job.traces is not None:  # a log that lacks one fails by itself
+        files = [(table, log) for _, log in tables[::3] for table in ("frames", "tracks")]
+        tables += [(table, log) for table, log in files if job.store.path(table, log).exists()]
+    made_of = {f"{table}/{log}": job.store.digest(table, log) for table, log in tables}
+    return fingerprint("export", {"to": job.to, "version": VERSION, **_settings(job)}, made_of)
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """What was chosen, ready for JSON."""
     size = None if job.size_px is None else list(job.size_px)
-    return fingerprint("export", {"to": job.to, "version": VERSION, "splits": job.splits, "size_px": size}, made_of)
+    traces = None if job.traces is None else to_dict(job.traces)
+    return {"splits": list(job.splits), "size_px": size, "traces": traces}
 
 
 def _key_of(path: Path) -> str:

@@ -17,6 +17,7 @@ from qa_gen.export.images import draw_images
 from qa_gen.export.job import Job, LogJob
 from qa_gen.export.lines import join_pieces, json_item, write_pieces
 from qa_gen.export.records import LogQuestions
+from qa_gen.export.spoken import spoken
 
 BETWEEN = ",\n"
 
@@ -30,7 +31,7 @@ llamafactory-cli train … --dataset drive_vqa_train --dataset_dir THIS_FOLDER -
 def write_log(log: LogJob, questions: LogQuestions) -> None:
     """Write the images and conversations of one log."""
     images = {name: draw_images(log, group, log.job.out) for name, group in questions.groups.items()}
-    write_pieces(log, _items(questions, images), BETWEEN)
+    write_pieces(log, _items(log, questions, images), BETWEEN)
 
 
 def finish(job: Job, logs: Sequence[LogJob]) -> None:
@@ -44,9 +45,9 @@ def finish(job: Job, logs: Sequence[LogJob]) -> None:
     write_json(job.out / "dataset_info.json", info)
 
 
-def _items(questions: LogQuestions, images: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    for group, question in questions.rows():
-        user, assistant = tagged_turns(group, question)
+def _items(log: LogJob, questions: LogQuestions, images: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for group, question, said in spoken(log, questions):
+        user, assistant = tagged_turns(group, question, said)
         turns = [{"from": "human", "value": user}, {"from": "gpt", "value": assistant}]
         content = {"conversations": turns, "images": images[question["group_id"]], "qa_id": question["qa_id"]}
         yield f"drive_vqa_{question['split']}.json", json_item(content)

@@ -16,6 +16,7 @@ from qa_gen.export.images import draw_images
 from qa_gen.export.job import Job, LogJob
 from qa_gen.export.lines import join_pieces, json_line, write_pieces
 from qa_gen.export.records import LogQuestions
+from qa_gen.export.spoken import spoken
 
 NAMES = ("qa_id", "group_id", "family", "type", "form")
 
@@ -34,7 +35,7 @@ go through `processor.apply_chat_template`.
 def write_log(log: LogJob, questions: LogQuestions) -> None:
     """Write the images and lines of one log."""
     images = {name: draw_images(log, group, log.job.out) for name, group in questions.groups.items()}
-    write_pieces(log, _lines(questions, images))
+    write_pieces(log, _lines(log, questions, images))
 
 
 def finish(job: Job, logs: Sequence[LogJob]) -> None:
@@ -43,10 +44,10 @@ def finish(job: Job, logs: Sequence[LogJob]) -> None:
         join_pieces(logs, job.out / f"{split}.jsonl")
 
 
-def _lines(questions: LogQuestions, images: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
-    for group, question in questions.rows():
+def _lines(log: LogJob, questions: LogQuestions, images: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for group, question, said in spoken(log, questions):
         content: dict[str, Any] = {
-            "messages": build_messages(group, question, question["answer"]),
+            "messages": build_messages(group, question, said),
             "images": images[question["group_id"]],
             **{name: question[name] for name in NAMES},
         }

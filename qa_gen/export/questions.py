@@ -11,15 +11,18 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.executor import Summary, map_logs, write_errors
 from drive_vqa.store import Store
+from drive_vqa.traces import Dialect
 from qa_gen.export import hf, llamafactory, lmms_eval, messages, ms_swift, stride_bench, vlmevalkit
 from qa_gen.export.card import hub_fields, write_card
 from qa_gen.export.counts import Counts, count_log, merge
 from qa_gen.export.job import Job, LogJob, begin, end, plan
 from qa_gen.export.records import Choose, LogQuestions, read_log
+from qa_gen.export.trace_settings import NO_TRACES, Traces, TraceSettings, generated_with
 
 STEP = "export"
 ERRORS = "errors-export.jsonl"
@@ -36,6 +39,7 @@ class Format:
         load: how the result is loaded, as Markdown.
         choose: takes the questions that the format can hold; None: all.
         splits: that are exported where none are asked for; empty: all.
+        traces: whether the assistant may say a reasoning trace.
     """
 
     write_log: Callable[[LogJob, LogQuestions], None]
@@ -43,11 +47,12 @@ class Format:
     load: str
     choose: Choose | None = None
     splits: tuple[str, ...] = ()
+    traces: bool = False
 
 
 FORMATS: dict[str, Format] = {
-    "messages": Format(messages.write_log, messages.finish, messages.LOAD),
-    "llamafactory": Format(llamafactory.write_log, llamafactory.finish, llamafactory.LOAD),
+    "messages": Format(messages.write_log, messages.finish, messages.LOAD, traces=True),
+    "llamafactory": Format(llamafactory.write_log, llamafactory.finish, llamafactory.LOAD, traces=True),
     "ms-swift": Format(ms_swift.write_log, ms_swift.finish, ms_swift.LOAD),
     "vlmevalkit": Format(vlmevalkit.write_log, vlmevalkit.finish, vlmevalkit.LOAD, vlmevalkit.choose, EVALUATION),
     "lmms-eval": Format(lmms_eval.write_log, lmms_eval.finish, lmms_eval.LOAD, None, EVALUATION),
@@ -67,6 +72,9 @@ def export_questions(
     splits: Sequence[str] = (),
     workers: int | None = None,
     size_px: tuple[int, int] | None = None,
+    traces: str = NO_TRACES,
+    trace_dialect: str = "drive",
+    trace_seed: int = 0,
 ) -> Summary:
     """Write the questions of a store in the format of another tool.
 
@@ -76,25 +84,38 @@ def export_questions(
         out: new or empty folder, or one where the same export was begun before.
         splits: to export; empty: what the format is for, see `Format.splits`.
         workers: processes; the result does not depend on it.
-        size_px: (width, height) of the images; None: as they are. Boxes in answers follow.
+        size_px: (width, height) of the images; None: as they are. Boxes in answers and traces follow.
+        traces: what the assistant says: none (the short answer), chain, corrected, direct or mixed, see `qa_gen.traces`.
+        trace_dialect: how traces are written down, see `drive_vqa.traces`.
+        trace_seed: chooses the styles of mixed traces, and what goes wrong in corrected ones.
 
     Returns:
         What became of each log; failures are also in `errors-export.jsonl`. The export ends without the failed logs; a
         later call tries them again.
 
     Raises:
-        ConfigError: no such format, or a split or size that cannot be.
+        ConfigError: no such format, or a split, size or trace that cannot be, or a format that takes no traces.
         StoreError: there are no such questions, or `out` holds something else.
     """
     if to not in FORMATS:
         raise ConfigError(f"there is no format {to!r} of questions; formats are {', '.join(FORMATS)}")
-    job, logs = plan(store, to, out, splits, FORMATS[to].splits, size_px)
+    settings = _trace_settings(store, to, traces, trace_dialect, trace_seed)
+    job, logs = plan(store, to, out, splits, FORMATS[to].splits, size_px, settings)
     if not begin(job):
         return Summary(done=(), skipped=tuple(log.log_id for log in logs))
     summary = map_logs(_export_log, logs, step=STEP, workers=workers)
     write_errors(out / ERRORS, summary)
     _finish(job, [log for log in logs if log.is_done], complete=not summary.failures)
     return summary
+
+
+def _trace_settings(store: Store, to: str, traces: str, dialect: str, seed: int) -> TraceSettings | None:
+    if traces == NO_TRACES:
+        return None
+    if not FORMATS[to].traces:
+        able = ", ".join(name for name, form in FORMATS.items() if form.traces)
+        raise ConfigError(f"--traces {traces}: {to} takes no traces; formats that do are {able}")
+    return TraceSettings(cast("Traces", traces), cast("Dialect", dialect), seed, generated_with(store))
 
 
 def _export_log(log: LogJob) -> bool:
@@ -124,7 +145,7 @@ def _finish(job: Job, logs: Sequence[LogJob], *, complete: bool) -> None:
     if form.finish is not None:
         form.finish(job, logs)
     fields = {**hub_fields(counts), **hf.front_matter(splits)} if job.to == "hf" else None
-    write_card(job.out / "README.md", counts, form.load, fields)
+    write_card(job.out / "README.md", counts, form.load, fields, job.traces)
     if complete:
         end(job, _numbers(counts))
 

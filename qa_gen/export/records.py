@@ -102,7 +102,10 @@ def read_log(log: LogJob, choose: Choose | None = None) -> LogQuestions:
 def exported_box(
     box: Sequence[float], view: Mapping[str, Any], size_px: tuple[int, int] | None
 ) -> tuple[int, int, int, int]:
-    """A box in whole pixels of the exported image, within it.
+    """A box in whole pixels of the exported image, within it; it has an area if the box has one.
+
+    What is scaled are whole pixels of the original image, as boxes in answers are given: so a region and an answer that
+    is its box stay the same box.
 
     Args:
         box: (u0, v0, u1, v1) in pixels of the original image.
@@ -110,9 +113,19 @@ def exported_box(
         size_px: (width, height) of the exported image; None: as the original.
     """
     width, height = size_px or (view["width"], view["height"])
-    scale = (width / view["width"], height / view["height"])
-    u0, v0, u1, v1 = (round(value * scale[place % 2]) for place, value in enumerate(box))
-    return min(max(u0, 0), width), min(max(v0, 0), height), min(max(u1, 0), width), min(max(v1, 0), height)
+    u0, u1 = _scaled_span(box[0], box[2], view["width"], width)
+    v0, v1 = _scaled_span(box[1], box[3], view["height"], height)
+    return u0, v0, u1, v1
+
+
+def _scaled_span(low: float, high: float, side_px: int, exported_px: int) -> tuple[int, int]:
+    """One direction of a box."""
+    whole = (round(low), round(high))
+    first, last = (min(max(round(value * exported_px / side_px), 0), exported_px) for value in whole)
+    if first == last and whole[0] < whole[1]:
+        first = min(first, exported_px - 1)
+        last = first + 1
+    return first, last
 
 
 def context_of_box(

@@ -18,7 +18,7 @@ def box_rle(box: Sequence[int], size_px: tuple[int, int]) -> dict[str, Any]:
     Returns:
         `size` (height, width) and `counts`, ready for JSON.
     """
-    from pycocotools import mask as coco_mask  # type: ignore[import-untyped]
+    from pycocotools import mask as coco_mask
 
     width, height = size_px
     u0, v0, u1, v1 = box

@@ -23,7 +23,7 @@ from qa_gen.generate import generate
 from tests.qa_gen.oracle.world import CAMERAS, Looks, make_traffic, write_traffic
 
 LOGS = 20
-MOST_ROWS = 3000
+MOST_ROWS = 1600
 """Of one type and form; spread over all logs."""
 
 POINTS = 0.03

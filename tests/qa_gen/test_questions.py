@@ -151,7 +151,7 @@ def test_nothing_is_asked_again_before_something_has_changed(tmp_path: Path) -> 
     asked = sorted((row["track_ids"][0], row["frame"]) for row in rows if row["type"] == "distance")
     parked = [(track, frame) for track, frame in asked if speed[frame, track] == 0]
     gaps = [later - frame for (track, frame), (other, later) in pairwise(parked) if track == other]
-    assert len(gaps) > 5
+    assert len(gaps) >= 3
     assert min(gaps) >= 6  # 3 s at 2 Hz
 
 

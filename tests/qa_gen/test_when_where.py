@@ -208,7 +208,7 @@ def test_wordings_say_what_they_ask_for(name):
         if kind.answer_type != "box":
             assert "in seconds before now" in wording or "seconds ago" in wording
         if kind.answer_type != "interval":
-            assert "as [left, top, right, bottom] in pixels of the original image" in wording
+            assert "as [left, top, right, bottom] in pixels of the image" in wording
         if "start" in name or "stop" in name or "mov" in name or "stand" in name:
             assert "faster than 1 m/s" in wording
             assert "slower than 0.3 m/s" in wording

@@ -192,13 +192,14 @@ HORIZONS_S = {"manoeuvre": 3.0, "closest_distance": 3.0, "closest_time": 3.0, "a
 
 
 def _evidence_faults(case: Case) -> Iterable[str]:
+    """Whether each piece of evidence is to be seen, and each mark that is asked about has one."""
     regions = {(mark["mark"], region["context"]) for mark in case.group["marks"] for region in mark["regions"]}
-    for piece in case.row["evidence"] or ():
-        context = piece["context"]
-        if not 0 <= context < len(case.group["context"]):
-            yield f"evidence in context {context} of {len(case.group['context'])}"
-        elif piece["mark"] is not None and (piece["mark"], context) not in regions:
-            yield f"evidence: region {piece['mark']} is not shown in context {context}"
+    pieces = {(piece["mark"], piece["context"]) for piece in case.row["evidence"] or ()}
+    for mark, context in sorted(pieces - regions):
+        yield f"evidence: region {mark} is not shown in context {context}"
+    seen = {mark for mark, _ in regions} & set(case.row["marks"])
+    for mark in sorted(seen - {mark for mark, _ in pieces}):
+        yield f"region {mark} is shown, but is no evidence"
 
 
 def _answer_faults(case: Case, answer_type: str, true: dict[str, Any]) -> Iterable[str]:
