@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from drive_vqa.schema import QUESTIONS, TRUTH
 from qa_gen.answers import answer_texts, truth_column
+from qa_gen.asked import Asked
 from qa_gen.balance import MOST_OFFERS
 from qa_gen.catalogue import TYPES
 from qa_gen.config import FORMS, KINDS
@@ -30,6 +31,8 @@ NUMBER_FIELDS = tuple(
 )
 MOST_OPTIONS = 13
 """As many as the longest list of choices has (checked when options are stored)."""
+
+MOST_WORDS = max(max(len(kind.choices), len(kind.thresholds), len(kind.parameters), 1) for kind in TYPES.values())
 
 ANSWER_TYPES = tuple(dict.fromkeys([*(kind.answer_type for kind in TYPES.values()), "bool", "choice"]))
 _EVIDENCE = QUESTIONS.field("evidence").type
@@ -55,58 +58,67 @@ def question_table(drive: Drive, parts: Mapping[str, GroupsOfLog], chunks: Seque
     if not chunks:
         return QUESTIONS.empty_table()
     book = phrasebook()
-    first_row = dict(zip(parts, np.cumsum([0, *(len(part.groups) for part in parts.values())]).tolist(), strict=False))
-    columns = _concatenated([_codes(chunk, first_row, book) for chunk in chunks])
-    order = np.argsort(columns["group"] * 1024 + columns["type"] * 4 + columns["form"], kind="stable")
-    columns = {name: column[order] for name, column in columns.items()}
-    values = _values(chunks, order, columns["form"], book)
+    rows, place = _rows(parts, chunks)
+    columns = _columns(drive, rows, chunks, place, book)
+    values = _values(chunks, place, columns["form"], book)
     table = _texts(columns, values, book) | _references(drive, parts, columns)
     return pa.table([table[name] for name in QUESTIONS.names], schema=QUESTIONS)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The questions in their final order: what each is about, and the chunk that it is from.
+
+    Attributes:
+        subjects: facts about all subjects, by name.
+        subject: of each question, an index into these.
+        chunk: index of its chunk.
+        claim: see `Chunk`.
+        parameter: see `Chunk`.
+    """
+
+    subjects: Mapping[str, np.ndarray]
+    subject: Int[np.ndarray, "n"]
+    chunk: Int[np.ndarray, "n"]
+    claim: Int[np.ndarray, "n"]
+    parameter: Int[np.ndarray, "n"]
+
+
+def _rows(parts: Mapping[str, GroupsOfLog], chunks: Sequence[Chunk]) -> tuple[Rows, Int[np.ndarray, "n"]]:
+    """The rows, and where each question of the chunks, one after the other, has its place."""
+    first_group = dict(
+        zip(parts, np.cumsum([0, *(len(part.groups) for part in parts.values())]).tolist(), strict=False)
+    )
+    everyone = {id(chunk.asked): chunk.asked for chunk in chunks}
+    subjects = _concatenated([_facts(asked, first_group[asked.groups.kind]) for asked in everyone.values()])
+    first = dict(zip(everyone, np.cumsum([0, *map(len, everyone.values())]).tolist(), strict=False))
+    subject = np.concatenate([chunk.subject + first[id(chunk.asked)] for chunk in chunks])
+    number = np.repeat(np.arange(len(chunks)), [len(chunk) for chunk in chunks])
+    rank = np.array([TYPE_CODES[chunk.kind.name] * len(FORMS) + FORMS.index(chunk.form) for chunk in chunks])
+    order = np.argsort(subjects["group"][subject] * (len(TYPES) * len(FORMS)) + rank[number], kind="stable")
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    claim, parameter = (np.concatenate([getattr(chunk, name) for chunk in chunks]) for name in ("claim", "parameter"))
+    return Rows(subjects, subject[order], number[order], claim[order], parameter[order]), place
 
 
 def _concatenated(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _codes(chunk: Chunk, first_row: Mapping[str, int], book: Phrasebook) -> dict[str, np.ndarray]:
-    """What a question is, as whole numbers."""
-    kind, asked, subject = chunk.kind, chunk.asked, chunk.subject
-    length, code = len(subject), TYPE_CODES[kind.name]
-    group = asked.group[subject]
-    numbers, tracks, slots = _roles(chunk)
-    wordings = claim_wordings(kind) if (chunk.claim >= 0).any() else len(kind.wordings)
-    draws = mix(text_hash(f"wording {kind.name} {chunk.form}"), asked.subject_hash[subject], chunk.claim + 1)
-    wording = below(draws, wordings)
-    first = book.claims[code] if (chunk.claim >= 0).any() else book.own[code]
-    about = np.where(chunk.claim >= 0, chunk.claim, chunk.parameter)
-    then = asked.frame_at(kind.horizon_s)[subject]
+def _facts(asked: Asked, first_group: int) -> dict[str, np.ndarray]:
+    """What is the same in all questions about a subject; -1 in empty roles."""
     return {
-        "kind": np.full(length, KINDS.index(asked.groups.kind)),
-        "type": np.full(length, code),
-        "form": np.full(length, FORMS.index(chunk.form)),
-        "group": first_row[asked.groups.kind] + group,
-        "group_of_kind": group,
-        "frame": asked.frame[subject],
-        "truth_frame": np.where(then >= 0, then, asked.frame[subject]),
-        "split": asked.groups.split[group],
-        "numbers": numbers,
-        "tracks": tracks,
-        "slots": slots,
-        "about_all": np.full(length, _about_all(kind)),
-        "template": first + about * wordings + wording,
-        "wording": wording,
-        "parameter": _parameter_words(chunk, numbers, book),
-        "draws": draws,
+        "kind": np.full(len(asked), KINDS.index(asked.groups.kind)),
+        "group": first_group + asked.group,
+        "group_of_kind": asked.group,
+        "frame": asked.frame,
+        "split": asked.groups.split[asked.group],
+        "numbers": _widened(asked.numbers),
+        "tracks": _widened(asked.tracks),
+        "slots": _widened(asked.slots),
+        "hash": asked.subject_hash,
     }
-
-
-def _roles(chunk: Chunk) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers, tracks and slots of the roles a, b and c; -1 in empty ones."""
-    asked, subject = chunk.asked, chunk.subject
-    numbers, tracks, slots = (_widened(column[subject]) for column in (asked.numbers, asked.tracks, asked.slots))
-    if "numbers" in chunk.truth:
-        numbers = _widened(chunk.truth["numbers"])
-    return numbers, tracks, slots
 
 
 def _widened(columns: np.ndarray) -> np.ndarray:
@@ -115,20 +127,68 @@ def _widened(columns: np.ndarray) -> np.ndarray:
     return wide
 
 
+def _columns(
+    drive: Drive, rows: Rows, chunks: Sequence[Chunk], place: np.ndarray, book: Phrasebook
+) -> dict[str, np.ndarray]:
+    """What each question is, as whole numbers."""
+    constants = _concatenated([_constants(chunk, book) for chunk in chunks])
+    columns = {name: values[rows.subject] for name, values in rows.subjects.items()}
+    columns |= {name: constants[name][rows.chunk] for name in ("type", "form", "about_all")}
+    _name_absent(columns["numbers"], chunks, place)
+    about = np.where(rows.claim >= 0, rows.claim, rows.parameter)
+    wordings = constants["wordings"][rows.chunk]
+    draws = mix(text_hash("wording"), columns["hash"], constants["salt"][rows.chunk], rows.claim + 1)
+    wording = below(draws, wordings)
+    return columns | {
+        "truth_frame": _truth_frames(drive, rows, chunks, columns["frame"]),
+        "template": constants["first"][rows.chunk] + about * wordings + wording,
+        "wording": wording,
+        "parameter": _named(constants["words"][rows.chunk, about], columns["numbers"]),
+        "draws": draws,
+    }
+
+
+def _constants(chunk: Chunk, book: Phrasebook) -> dict[str, np.ndarray]:
+    """What is the same for all questions of a chunk."""
+    kind, code = chunk.kind, TYPE_CODES[chunk.kind.name]
+    claimed = bool((chunk.claim >= 0).any())
+    words = np.full((1, MOST_WORDS), NUMBERS)
+    own = book.claim_words(kind) if claimed else book.parameter_words(kind)
+    words[0, : len(own)] = own
+    constants = {
+        "type": code,
+        "form": FORMS.index(chunk.form),
+        "about_all": _about_all(kind),
+        "wordings": claim_wordings(kind) if claimed else len(kind.wordings),
+        "first": book.claims[code] if claimed else book.own[code],
+        "salt": text_hash(f"{kind.name} {chunk.form}") >> 1,
+    }
+    return {name: np.array([value]) for name, value in constants.items()} | {"words": words}
+
+
+def _name_absent(numbers: np.ndarray, chunks: Sequence[Chunk], place: np.ndarray) -> None:
+    """Put in the numbers of marks that are not there."""
+    start = 0
+    for chunk in chunks:
+        end = start + len(chunk)
+        if "numbers" in chunk.truth:
+            numbers[place[start:end]] = _widened(chunk.truth["numbers"])
+        start = end
+
+
+def _truth_frames(drive: Drive, rows: Rows, chunks: Sequence[Chunk], frame: np.ndarray) -> np.ndarray:
+    """Index of the frame where each truth was read; the present where the log has none so far ahead."""
+    horizons_s, which = np.unique([chunk.kind.horizon_s for chunk in chunks], return_inverse=True)
+    frames, tolerance_s = np.arange(len(drive.time_ns)), chunks[0].asked.config.time_tolerance_s
+    then = np.stack([drive.frame_after(frames, horizon_s, tolerance_s) for horizon_s in horizons_s.tolist()])
+    found = then[which[rows.chunk], frame]
+    return np.where(found >= 0, found, frame)
+
+
 def _about_all(kind: QuestionType) -> bool:
     """Whether the answer rests on all marks of the group."""
     by_marks = kind.answer_type == "choice" and not kind.choices
     return by_marks or kind.answer_type in ("count", "ranking", "regions")
-
-
-def _parameter_words(chunk: Chunk, numbers: np.ndarray, book: Phrasebook) -> np.ndarray:
-    """Word of what else a question names; NUMBERS, the empty word, where it names nothing."""
-    kind = chunk.kind
-    if (chunk.claim >= 0).any():
-        words = book.choice_words(kind) if kind.answer_type == "choice" else book.threshold_words(kind)
-        return _named(words[chunk.claim], numbers)
-    words = book.parameter_words(kind)
-    return words[chunk.parameter] if len(words) else np.full(len(chunk), NUMBERS)
 
 
 def _named(words: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -158,12 +218,12 @@ class Values:
     answer: Int[np.ndarray, "m"]
     number: Float[np.ndarray, "m"]
 
-    def at(self, rows: Int[np.ndarray, "k"]) -> _Rows:
+    def at(self, rows: Int[np.ndarray, "k"]) -> _Gathered:
         """The fields of some questions."""
-        return _Rows(self.fields, rows)
+        return _Gathered(self.fields, rows)
 
 
-class _Rows(dict[str, np.ndarray]):
+class _Gathered(dict[str, np.ndarray]):
     """Some rows of columns, gathered when they are asked for."""
 
     def __init__(self, columns: Mapping[str, np.ndarray], rows: np.ndarray) -> None:
@@ -175,11 +235,9 @@ class _Rows(dict[str, np.ndarray]):
         return self[name]
 
 
-def _values(chunks: Sequence[Chunk], order: Int[np.ndarray, "n"], form: np.ndarray, book: Phrasebook) -> Values:
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
+def _values(chunks: Sequence[Chunk], place: Int[np.ndarray, "n"], form: np.ndarray, book: Phrasebook) -> Values:
     choice = np.flatnonzero(form == FORMS.index("choice"))
-    among = np.empty(len(order), dtype=np.int64)
+    among = np.empty(len(place), dtype=np.int64)
     among[choice] = np.arange(len(choice))
     m = len(choice)
     values = Values(
@@ -198,7 +256,7 @@ def _values(chunks: Sequence[Chunk], order: Int[np.ndarray, "n"], form: np.ndarr
             _store_choice(values, chunk, among[rows], book)
         else:
             for name, column in chunk.truth.items():
-                _store(values.fields, name, column, rows, len(order))
+                _store(values.fields, name, column, rows, len(place))
     return values
 
 
@@ -236,7 +294,7 @@ def _choice_words(chunk: Chunk, book: Phrasebook) -> tuple[np.ndarray, np.ndarra
     options = _options(chunk)
     if "mark" in chunk.truth:
         return chunk.truth["mark"], options
-    words, numbers = book.choice_words(chunk.kind), _roles(chunk)[0]
+    words, numbers = book.choice_words(chunk.kind), _widened(chunk.asked.numbers[chunk.subject])
     answer = _named(words[chunk.truth["choice"]], numbers)
     offered = _named(np.where(options >= 0, words[options], -1), numbers)
     return answer, offered

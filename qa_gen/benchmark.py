@@ -1,4 +1,4 @@
-"""Questions a second, memory and bytes, from cached tracks: `python -m qa_gen.benchmark STORE [--questions 16.4e6] [--plot FILE]`.
+"""Questions a second, memory and bytes, from cached tracks: `python -m qa_gen.benchmark STORE [--questions N] [--plot FILE]`.
 
 The logs of a store that has tracks (a nuScenes folder's, or that of `drive-vqa demo`) are copied under new names until there are
 enough of them. Names decide what is drawn, so every copy gets other marks, wordings and options.
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +25,8 @@ from drive_vqa.store import Store
 from qa_gen.ask import ask
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import Drive, join_drives, read_drive
-from qa_gen.generate import BATCH_LOGS
+from qa_gen.generate import BATCH_LOGS, of_log
+from qa_gen.hashing import mix, text_hash
 
 COPIED = ("logs", "frames", "sensor_data", "tracks", "map_elements")
 SIZES = 4
@@ -92,15 +93,11 @@ def _ask_and_write(batch: Sequence[Drive], config: GenerateConfig, folder: Path)
     store = Store(folder)
     for log_id in drive.log_ids:
         for name, table in (("groups", groups), ("questions", questions)):
-            store.write(name, log_id, table.filter(pa.compute.equal(table["log_id"], log_id)), "benchmark")
+            store.write(name, log_id, of_log(table, log_id), "benchmark")
     return int(questions.num_rows)
 
 
 def _renamed(drive: Drive, number: int) -> Drive:
-    from dataclasses import replace
-
-    from qa_gen.hashing import mix, text_hash
-
     log_id = f"{drive.log_ids[0]}-{number}"
     return replace(drive, log_ids=(log_id,), moment_hash=mix(text_hash(log_id), drive.frame))
 

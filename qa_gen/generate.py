@@ -112,7 +112,7 @@ def generate(
     whole = _Batch(
         Store(store.root.resolve()),
         config,
-        bench_groups_of_log(plan, config),
+        bench_groupsof_log(plan, config),
         tuple(_Task(log_id, split) for log_id, split in plan.split_of.items()),
     )
     batches = whole.in_parts([task for task in whole.tasks if not whole.is_current(task)])
@@ -157,7 +157,7 @@ def plan_of_store(store: Store, config: GenerateConfig) -> SplitPlan:
     )
 
 
-def bench_groups_of_log(plan: SplitPlan, config: GenerateConfig) -> int:
+def bench_groupsof_log(plan: SplitPlan, config: GenerateConfig) -> int:
     """How many groups of the bench each log of the test split is to give."""
     test_logs = sum(split in ("test", TIME_WITHIN_LOG) for split in plan.split_of.values())
     return -(-config.bench_groups // max(test_logs, 1))
@@ -169,8 +169,8 @@ def _generate_batch(batch: _Batch) -> bool:
         splits = [task.split for task in tasks]
         groups, questions = ask(drive, splits, batch.config, bench_groups=batch.bench_groups)
         for task in tasks:
-            batch.store.write("groups", task.log_id, _of_log(groups, task.log_id), keys[task])
-            batch.store.write("questions", task.log_id, _of_log(questions, task.log_id), keys[task])
+            batch.store.write("groups", task.log_id, of_log(groups, task.log_id), keys[task])
+            batch.store.write("questions", task.log_id, of_log(questions, task.log_id), keys[task])
     return True
 
 
@@ -184,9 +184,10 @@ def _drives(store: Store, tasks: Sequence[_Task]) -> Iterator[tuple[list[_Task],
         yield [task for task, _ in pairs], join_drives([drive for _, drive in pairs])
 
 
-def _of_log(table: pa.Table, log_id: str) -> pa.Table:
+def of_log(table: pa.Table, log_id: str) -> pa.Table:
     """The rows of a log, which stand together for each kind of group."""
-    rows = pc.indices_nonzero(pc.equal(table["log_id"], log_id)).to_numpy()
+    here = pc.equal(table["log_id"], log_id).combine_chunks() if table.num_rows else pa.array([], pa.bool_())
+    rows = np.flatnonzero(here.to_numpy(zero_copy_only=False))
     if not len(rows):
         return table.slice(0, 0)
     starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)

@@ -138,7 +138,11 @@ def take_groups(groups: Groups, chosen: Bool[np.ndarray, "g"] | Int[np.ndarray, 
 
 def _front_camera(drive: Drive, config: GenerateConfig) -> str | None:
     """None for a log without cameras."""
-    pictured = [name for name, picture in drive.pictures.items() if not config.need_images or any(picture.path)]
+    pictured = [
+        name
+        for name, picture in drive.pictures.items()
+        if any(picture.path) or (picture.width is not None and not config.need_images)
+    ]
     front = next((name for name in config.cameras if name in pictured), None)
     if front is None and pictured:
         named = f"no images of a camera named {' or '.join(config.cameras)} (it has {', '.join(pictured)})"

@@ -82,6 +82,10 @@ class Phrasebook:
         """Words of a type's parameters."""
         return np.array([self.word_of[parameter] for parameter in kind.parameters], dtype=np.int64)
 
+    def claim_words(self, kind: QuestionType) -> Int[np.ndarray, "claims"]:
+        """Words of what a type's claims are about: choices or thresholds."""
+        return self.choice_words(kind) if kind.answer_type == "choice" else self.threshold_words(kind)
+
     def threshold_words(self, kind: QuestionType) -> Int[np.ndarray, "thresholds"]:
         """Words of a type's thresholds."""
         texts = (threshold_text(kind, threshold) for threshold in kind.thresholds)

@@ -11,18 +11,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.executor import Summary, map_logs, write_errors
 from drive_vqa.store import Store
-from drive_vqa.traces import Dialect
 from qa_gen.export import hf, llamafactory, lmms_eval, messages, ms_swift, stride_bench, vlmevalkit
 from qa_gen.export.card import hub_fields, write_card
 from qa_gen.export.counts import Counts, count_log, merge
 from qa_gen.export.job import Job, LogJob, begin, end, plan
 from qa_gen.export.records import Choose, LogQuestions, read_log
-from qa_gen.export.trace_settings import NO_TRACES, Traces, TraceSettings, generated_with
+from qa_gen.export.trace_settings import NO_TRACES, TraceSettings, trace_settings
 
 STEP = "export"
 ERRORS = "errors-export.jsonl"
@@ -115,7 +113,7 @@ def _trace_settings(store: Store, to: str, traces: str, dialect: str, seed: int)
     if not FORMATS[to].traces:
         able = ", ".join(name for name, form in FORMATS.items() if form.traces)
         raise ConfigError(f"--traces {traces}: {to} takes no traces; formats that do are {able}")
-    return TraceSettings(cast("Traces", traces), cast("Dialect", dialect), seed, generated_with(store))
+    return trace_settings(store, traces, dialect, seed)
 
 
 def _export_log(log: LogJob) -> bool:

@@ -102,10 +102,7 @@ def read_log(log: LogJob, choose: Choose | None = None) -> LogQuestions:
 def exported_box(
     box: Sequence[float], view: Mapping[str, Any], size_px: tuple[int, int] | None
 ) -> tuple[int, int, int, int]:
-    """A box in whole pixels of the exported image, within it; it has an area if the box has one.
-
-    What is scaled are whole pixels of the original image, as boxes in answers are given: so a region and an answer that
-    is its box stay the same box.
+    """A box in whole pixels of the exported image, within it; it has an area if it has one in whole original pixels.
 
     Args:
         box: (u0, v0, u1, v1) in pixels of the original image.
@@ -120,9 +117,9 @@ def exported_box(
 
 def _scaled_span(low: float, high: float, side_px: int, exported_px: int) -> tuple[int, int]:
     """One direction of a box."""
-    whole = (round(low), round(high))
-    first, last = (min(max(round(value * exported_px / side_px), 0), exported_px) for value in whole)
-    if first == last and whole[0] < whole[1]:
+    scale = exported_px / side_px
+    first, last = (min(max(round(value * scale), 0), exported_px) for value in (low, high))
+    if first == last and round(low) < round(high):
         first = min(first, exported_px - 1)
         last = first + 1
     return first, last
@@ -139,16 +136,28 @@ def context_of_box(
         box: (u0, v0, u1, v1) in pixels of the exported image.
         size_px: (width, height) of the exported image; None: as the original.
     """
-    apart_px = {
-        region["context"]: _apart_px(box, region, group["context"][region["context"]], size_px)
-        for mark in group["marks"]
-        if mark["mark"] in question["marks"]
-        for region in mark["regions"]
-    }
-    nearest = min(apart_px, key=lambda context: apart_px[context], default=None)
-    if nearest is not None and apart_px[nearest] <= SAME_BOX_PX:
-        return int(nearest)
+    region = _region_of_box(group, question, box, size_px)
+    return _usual_context(group, question) if region is None else int(region["context"])
+
+
+def _usual_context(group: Mapping[str, Any], question: Mapping[str, Any]) -> int:
+    """The last of the evidence."""
     return max((fact["context"] for fact in question["evidence"] or ()), default=len(group["context"]) - 1)
+
+
+def _region_of_box(
+    group: Mapping[str, Any], question: Mapping[str, Any], box: Sequence[float], size_px: tuple[int, int] | None
+) -> Row | None:
+    """The region asked about that a box answer is, if it is any; of several that are the same box, that of the evidence."""
+    regions = [region for mark in group["marks"] if mark["mark"] in question["marks"] for region in mark["regions"]]
+    usual = _usual_context(group, question)
+
+    def rank(region: Row) -> tuple[float, bool]:
+        view = group["context"][region["context"]]
+        return _apart_px(box, region, view, size_px), region["context"] != usual
+
+    nearest = min(regions, key=rank, default=None)
+    return nearest if nearest is not None and rank(nearest)[0] <= SAME_BOX_PX else None
 
 
 def _apart_px(
@@ -204,7 +213,10 @@ def _check(log_id: str, groups: Mapping[str, Row], questions: pa.Table) -> None:
 
 
 def _rescale(questions: pa.Table, groups: Mapping[str, Row], size_px: tuple[int, int] | None) -> pa.Table:
-    """The questions with box answers in pixels of the exported image."""
+    """The questions with box answers in pixels of the exported image.
+
+    An answer is a region in whole pixels. The region itself is scaled, so that nothing is rounded twice.
+    """
     rows = pc.is_in(questions["answer_type"], pa.array(BOX_TYPES)).to_pylist()
     if size_px is None or not any(rows):
         return questions
@@ -212,8 +224,9 @@ def _rescale(questions: pa.Table, groups: Mapping[str, Row], size_px: tuple[int,
     for place in (place for place, is_box in enumerate(rows) if is_box):
         question = questions.slice(place, 1).to_pylist()[0]
         box, group = box_of(question), groups[question["group_id"]]
-        view = group["context"][context_of_box(group, question, box, None)]
-        scaled = exported_box(box, view, size_px)
+        region = _region_of_box(group, question, box, None)
+        corners = box if region is None else [region[corner] for corner in CORNERS]
+        scaled = exported_box(corners, group["context"][context_of_box(group, question, box, None)], size_px)
         answers[place] = with_box_as(question, box_text(scaled))
         truths[place] = {**truths[place], **dict(zip(CORNERS, map(float, scaled), strict=True))}
     new = {"answer": pa.array(answers, pa.string()), "truth": pa.array(truths, TRUTH)}

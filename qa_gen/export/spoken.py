@@ -56,10 +56,8 @@ def _trace(question: Row, group: Mapping[str, Any], states: LogStates, settings:
             config=settings.config,
         )
     except _BROKEN as error:
-        named = f"question {question['qa_id']} of log {states.log_id}"
-        raise StoreError(
-            f"{named} cannot be written as a trace ({type(error).__name__}: {error:.200}): {AGAIN}"
-        ) from error
+        named, why = f"question {question['qa_id']} of log {states.log_id}", " ".join(str(error).split())[:200]
+        raise StoreError(f"{named} cannot be written as a trace ({type(error).__name__}: {why}): {AGAIN}") from error
 
 
 def _as_exported(group: Row, size_px: tuple[int, int] | None) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -28,20 +28,12 @@ class TraceSettings:
         dialect: how they are written down, see `drive_vqa.traces`.
         seed: chooses the styles of a mixed set, and what goes wrong in a corrected trace.
         config: what the questions were generated with.
-
-    Raises:
-        ConfigError: there are no such traces, or there is no such dialect.
     """
 
     traces: Traces
     dialect: Dialect = "drive"
     seed: int = 0
     config: GenerateConfig = field(default_factory=GenerateConfig)
-
-    def __post_init__(self) -> None:
-        for option, value, known in (("--traces", self.traces, TRACES), ("--trace-dialect", self.dialect, DIALECTS)):
-            if value not in known:
-                raise ConfigError(f"{option} {value}: choose one of {', '.join(known)}")
 
     def style(self, qa_id: str) -> Style:
         """The style that the trace of a question has."""
@@ -51,6 +43,19 @@ class TraceSettings:
     def styles(self) -> tuple[Style, ...]:
         """All that occur."""
         return STYLES if self.traces == "mixed" else (self.traces,)
+
+
+def trace_settings(store: Store, traces: str, dialect: str, seed: int) -> TraceSettings:
+    """What was asked for, for the questions of a store.
+
+    Raises:
+        ConfigError: there are no such traces, or there is no such dialect.
+        StoreError: see `generated_with`.
+    """
+    for option, value, known in (("--traces", traces, TRACES), ("--trace-dialect", dialect, DIALECTS)):
+        if value not in known:
+            raise ConfigError(f"{option} {value}: choose one of {', '.join(known)}")
+    return TraceSettings(cast("Traces", traces), cast("Dialect", dialect), seed, generated_with(store))
 
 
 def generated_with(store: Store) -> GenerateConfig:

@@ -192,10 +192,12 @@ def _pixels(path: Path) -> np.ndarray:
 def test_boxes_in_answers_follow_the_size_of_the_images(store, tmp_path):
     export_questions(store, "messages", tmp_path / "out", splits=("test",), workers=1, size_px=(288, 64))
     answers = {line["type"]: line["messages"][1]["content"][0]["text"] for line in _lines(tmp_path / "out")}
-    row = next(row for row in store.read("questions", "beta").to_pylist() if row["type"] == "where_starts")
-    u0, v0, u1, v1 = (round(row["truth"][name]) for name in ("u0_px", "v0_px", "u1_px", "v1_px"))
-    assert answers["where_starts"] == f"[{3 * u0}, {v0}, {3 * u1}, {v1}]"
-    assert answers["starts_when_where"] == f"from 1.5 to 0.5 seconds ago, [{3 * u0}, {v0}, {3 * u1}, {v1}]"
+    group = next(row for row in store.read("groups", "beta").to_pylist() if row["kind"] == "clip")
+    region = group["marks"][0]["regions"][3]
+    u0, v0, u1, v1 = (region[name] for name in ("u0_px", "v0_px", "u1_px", "v1_px"))
+    box = f"[{round(3 * u0)}, {round(v0)}, {round(3 * u1)}, {round(v1)}]"
+    assert answers["where_starts"] == box
+    assert answers["starts_when_where"] == f"from 1.5 to 0.5 seconds ago, {box}"
     assert answers["when_moving"] == "from 1.5 to 0.5 seconds ago"
 
 

@@ -150,13 +150,14 @@ def test_every_file_has_the_same_keys_in_all_its_lines(exported):
             assert len({tuple(json.loads(line)) for line in path.read_text().splitlines()}) == 1
 
 
-def test_ms_swift_boxes_are_in_pixels_of_the_exported_image(store, tmp_path):
+def test_ms_swift_boxes_are_in_pixels_of_the_exported_image(store, groups, tmp_path):
     export_questions(store, "ms-swift", tmp_path / "out", splits=("test",), workers=1, size_px=(192, 64))
     for line in _lines(tmp_path / "out"):
         if "objects" in line:
             asked = next(row for row in store.read("questions", "beta").to_pylist() if row["qa_id"] == line["qa_id"])
-            u0, v0, u1, v1 = (round(asked["truth"][name]) for name in ("u0_px", "v0_px", "u1_px", "v1_px"))
-            assert line["objects"]["bbox"] == [[2 * u0, v0, 2 * u1, v1]]
+            region = groups[asked["group_id"]]["marks"][0]["regions"][3]
+            u0, v0, u1, v1 = (region[name] for name in ("u0_px", "v0_px", "u1_px", "v1_px"))
+            assert line["objects"]["bbox"] == [[round(2 * u0), round(v0), round(2 * u1), round(v1)]]
             assert line["objects"]["image_id"] == [3]
             assert line["messages"][1]["content"].endswith("<bbox>")
 

@@ -25,7 +25,7 @@ from tests.qa_gen.oracle.world import CAMERAS, Looks, make_traffic, write_traffi
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = [
     pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded driving at {DATA} (set DRIVE_VQA_REAL_DATA)"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1800),
 ]
 
 LEAST_QUESTIONS = 100_000

@@ -12,6 +12,9 @@ from tests.qa_gen.oracle.raw import RawLog
 
 NEAR_M = 2.0
 TIE_M = 1e-6
+FITTING_YAW_DEG = {"a lane of oncoming traffic": (120.0, 181.0), "a crossing lane": (30.0, 150.0)}
+"""Where an agent must point for an answer; for the lanes of my way it is within 60 degrees of mine."""
+
 Line = list[complex]
 
 
@@ -77,6 +80,9 @@ def lane_relation(case: Case) -> str:
         raise OnTheEdge
     answer = answers.pop()
     require(answer is not None, "between lanes, or past the end of mine")
+    low, high = FITTING_YAW_DEG.get(answer or "", (-1.0, 60.0))
+    yaw = abs(wrap(math.degrees(case.log.heading(case.now, case.ids[0]))))
+    require(not below(yaw, low) and not above(yaw, high), "it does not point along its lane")
     return answer  # type: ignore[return-value]
 
 
