@@ -239,7 +239,9 @@ def read_table(path: Path, table: str, columns: Sequence[str] | None = None) -> 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and is removed otherwise."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")  # processes of two machines may share a number
+    temporary = path.with_name(
+        f".{path.name}.{uuid.uuid4().hex[:12]}.tmp"
+    )  # processes of two machines may share a number
     try:
         yield temporary
         temporary.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qa_gen import ego_centric, future_motion, object_centric, unanswerable, when_where
+from qa_gen.families import ego_centric, future_motion, object_centric, unanswerable, when_where
 from qa_gen.question_type import QuestionType
 
 TYPES: dict[str, QuestionType] = {

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from qa_gen import manoeuvres, slices
+from qa_gen import slices
 from qa_gen.ask import BENCH_TYPES
 from qa_gen.balance import MOST_OFFERS
 from qa_gen.catalogue import TYPES, example, with_regions
@@ -16,6 +16,7 @@ from qa_gen.forms import BREAK_MARGIN_DEG, CHAINS, CLAIM_MARGIN, SEPARATION
 from qa_gen.groups import MOVING_MPS, UNSEEN_BEARING_DEG
 from qa_gen.phrasebook import UNIT, threshold_text
 from qa_gen.question_type import CARRIERS, LEAST_WORDINGS, NUMERIC, QuestionType
+from qa_gen.relations import manoeuvres
 
 ABOUT_FAMILY = {
     "object": "One image: marked agents, what they are, and how they stand to each other.",
@@ -220,7 +221,7 @@ def _first(texts: list[str]) -> list[str]:
 
 
 def _manoeuvres() -> str:
-    """What `qa_gen.manoeuvres` says of itself, without its first sentence."""
+    """What `qa_gen.relations.manoeuvres` says of itself, without its first sentence."""
     told = inspect.cleandoc(manoeuvres.__doc__ or "").split("\n\n", 1)[1]
     return f"## Maneuvers\n\nThe type `manoeuvre` and the slice `relation`; the agent asked about is the target.\n\n{told}\n"
 

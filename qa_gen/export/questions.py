@@ -83,7 +83,7 @@ def export_questions(
         splits: to export; empty: what the format is for, see `Format.splits`.
         workers: processes; the result does not depend on it.
         size_px: (width, height) of the images; None: as they are. Boxes in answers and traces follow.
-        traces: what the assistant says: none (the short answer), chain, corrected, direct or mixed, see `qa_gen.traces`.
+        traces: what the assistant says: none (the short answer), chain, corrected, direct or mixed, see `qa_gen.tracing.write`.
         trace_dialect: how traces are written down, see `drive_vqa.traces`.
         trace_seed: chooses the styles of mixed traces, and what goes wrong in corrected ones.
 

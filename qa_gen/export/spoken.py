@@ -13,8 +13,8 @@ from drive_vqa.errors import StoreError
 from qa_gen.export.job import LogJob
 from qa_gen.export.records import AGAIN, CORNERS, LogQuestions, Row, exported_box
 from qa_gen.export.trace_settings import TraceSettings
-from qa_gen.scene import LogStates, read_states
-from qa_gen.traces import write_trace
+from qa_gen.tracing.scene import LogStates, read_states
+from qa_gen.tracing.write import write_trace
 
 _NEEDED = ("frame", "track_ids", "horizon_s", "evidence", "truth", "slices")
 """Columns of `questions` that a trace is written from besides those that a prompt is made of."""

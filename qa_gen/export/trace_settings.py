@@ -1,4 +1,4 @@
-"""Which reasoning traces an export writes in the place of short answers, see `qa_gen.traces`."""
+"""Which reasoning traces an export writes in the place of short answers, see `qa_gen.tracing.write`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.store import Store
 from drive_vqa.traces import DIALECTS, Dialect
 from qa_gen.config import GenerateConfig
-from qa_gen.traces import STYLES, Style, style_of
+from qa_gen.tracing.write import STYLES, Style, style_of
 
 Traces = Literal["chain", "corrected", "direct", "mixed"]
 TRACES: tuple[Traces, ...] = get_args(Traces)

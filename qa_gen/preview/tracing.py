@@ -7,8 +7,8 @@ from typing import Any
 
 from drive_vqa.errors import StoreError
 from drive_vqa.store import Store
-from qa_gen.scene import read_states
-from qa_gen.traces import style_of, write_trace
+from qa_gen.tracing.scene import read_states
+from qa_gen.tracing.write import style_of, write_trace
 
 Row = Mapping[str, Any]
 

@@ -8,9 +8,9 @@ import pytest
 
 from drive_vqa.geometry import clock_hour
 from drive_vqa.prompt import camera_words
-from qa_gen.ego_centric import TYPES
-from qa_gen.ego_view import CAMERAS
-from qa_gen.margins import clock_hours
+from qa_gen.families.ego_centric import TYPES
+from qa_gen.families.ego_view import CAMERAS
+from qa_gen.relations.margins import clock_hours
 from tests.qa_gen.by_hand import NUMBERS, Scene, Thing, answer
 from tests.qa_gen.wording_rules import faults
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qa_gen.asked import Asked
-from qa_gen.future_motion import TYPES
+from qa_gen.families.future_motion import TYPES
 from qa_gen.question_type import BEARING_WORDS
 from tests.qa_gen.paths import STANDING, Agent, circle, shifting, straight, subjects, write_paths
 

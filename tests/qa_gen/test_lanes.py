@@ -8,7 +8,7 @@ import pytest
 from shapely import LineString, Point
 
 from qa_gen.drive import Lanes
-from qa_gen.lanes import RELATIONS, lane_relation
+from qa_gen.relations.lanes import RELATIONS, lane_relation
 from tests.qa_gen.by_hand import lanes_of
 
 Line = list[tuple[float, float]]

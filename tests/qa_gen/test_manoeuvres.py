@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from qa_gen.manoeuvres import MANOEUVRES, manoeuvre_codes
+from qa_gen.relations.manoeuvres import MANOEUVRES, manoeuvre_codes
 from tests.qa_gen.paths import STANDING, Agent, circle, shifting, straight, subjects, write_paths
 
 EGO = straight(0.0, 0.0, 0.0, 10.0)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qa_gen.object_centric import TYPES
+from qa_gen.families.object_centric import TYPES
 from tests.qa_gen.by_hand import NUMBERS, Scene, Thing, answer
 from tests.qa_gen.wording_rules import faults
 

@@ -9,13 +9,13 @@ import pytest
 
 from drive_vqa.errors import StoreError
 from drive_vqa.store import Store
-from qa_gen import reasons_ego, reasons_future, reasons_object, reasons_time
 from qa_gen.ask import ask
 from qa_gen.catalogue import TYPES
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import read_drive
-from qa_gen.scene import read_states
-from qa_gen.traces import style_of, write_trace
+from qa_gen.tracing import reasons_ego, reasons_future, reasons_object, reasons_time
+from qa_gen.tracing.scene import read_states
+from qa_gen.tracing.write import style_of, write_trace
 from tests.qa_gen.oracle.world import CAMERAS, Looks, make_traffic, write_traffic
 
 EACH = 2

@@ -13,8 +13,8 @@ from drive_vqa.store import Store
 from qa_gen.asked import Asked
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import read_drive
+from qa_gen.families.unanswerable import TYPES
 from qa_gen.groups import Groups, take_groups
-from qa_gen.unanswerable import TYPES
 
 KINDS = {kind.name: kind for kind in TYPES}
 FRAMES, AGENTS = 60, 14

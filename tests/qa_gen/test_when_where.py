@@ -10,8 +10,8 @@ from drive_vqa.store import Store
 from qa_gen.asked import Asked
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import read_drive
+from qa_gen.families.when_where import TYPES
 from qa_gen.groups import Groups
-from qa_gen.when_where import TYPES
 
 KINDS = {kind.name: kind for kind in TYPES}
 OFFSETS_S = (-3.5, -3.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0)

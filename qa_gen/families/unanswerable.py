@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int, UInt64
 
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.geometry import bearing_deg, wrap_deg
-from qa_gen import ego_centric, future_motion, object_centric
 from qa_gen.asked import Asked
 from qa_gen.drive import CATEGORY_CODES, Drive
+from qa_gen.families import ego_centric, future_motion, object_centric
 from qa_gen.groups import NUMBERS
 from qa_gen.hashing import below, mix, text_hash
 from qa_gen.question_type import EXACT, NUMERIC, QuestionType, Truth

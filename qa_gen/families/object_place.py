@@ -6,9 +6,9 @@ import numpy as np
 
 from drive_vqa.geometry import bearing_deg, wrap_deg
 from qa_gen.asked import Asked
-from qa_gen.ground_boxes import gap_m
-from qa_gen.margins import clock_hours, first_that_holds, greater, side
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, WITHIN_25_PERCENT, QuestionType, Truth
+from qa_gen.relations.ground_boxes import gap_m
+from qa_gen.relations.margins import clock_hours, first_that_holds, greater, side
 
 LEFT_RIGHT_MARGIN_DEG = 2.0
 CLOSER_RATIO = 1.1

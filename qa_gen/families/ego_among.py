@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from drive_vqa.categories import CATEGORIES
-from qa_gen.among import ORDER_RATIO, RADIUS_SHARE, in_order, nearest, within
 from qa_gen.asked import Asked
-from qa_gen.object_nature import CHOICE_OF_CODE, NOUNS
+from qa_gen.families.object_nature import CHOICE_OF_CODE, NOUNS
 from qa_gen.question_type import EXACT, QuestionType, Truth
+from qa_gen.relations.among import ORDER_RATIO, RADIUS_SHARE, in_order, nearest, within
 
 MOST_IN_ORDER = 5
 RADII_M = np.array([10.0, 20.0, 30.0])

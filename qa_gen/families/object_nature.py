@@ -10,8 +10,8 @@ from drive_vqa.categories import CATEGORIES
 from drive_vqa.geometry import wrap_deg
 from qa_gen.asked import Agents, Asked
 from qa_gen.drive import CATEGORY_CODES
-from qa_gen.margins import first_that_holds, greater, yes_no
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, WITHIN_25_PERCENT, QuestionType, Truth
+from qa_gen.relations.margins import first_that_holds, greater, yes_no
 
 SIZE_RATIO = 1.1
 VOLUME_RATIO = 1.2

@@ -12,7 +12,7 @@ import numpy as np
 
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.traces import decimal, whole
-from qa_gen.scene import Scene
+from qa_gen.tracing.scene import Scene
 
 Reason = Callable[[Scene], list[str]]
 

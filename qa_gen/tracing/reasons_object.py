@@ -8,8 +8,8 @@ import numpy as np
 
 from drive_vqa.geometry import bearing_deg, clock_hour, wrap_deg
 from drive_vqa.traces import whole
-from qa_gen.reasons import Reason, a_noun, degrees, finely, listed, metres, number_in, tenths, there_are
-from qa_gen.scene import MarkState, Scene
+from qa_gen.tracing.reasons import Reason, a_noun, degrees, finely, listed, metres, number_in, tenths, there_are
+from qa_gen.tracing.scene import MarkState, Scene
 
 
 def _left_right(scene: Scene) -> list[str]:

@@ -34,8 +34,8 @@ from jaxtyping import Bool, Float, Int
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.geometry import wrap_deg
 from qa_gen.asked import Asked
-from qa_gen.crossing import first_crossing
-from qa_gen.margins import first_that_holds
+from qa_gen.relations.crossing import first_crossing
+from qa_gen.relations.margins import first_that_holds
 
 MANOEUVRES: tuple[str, ...] = (
     "oncoming pass",

@@ -5,7 +5,7 @@ A place in the future is told from where the ego will be then, in the ego frame 
 
 from __future__ import annotations
 
-from qa_gen import future_encounter, future_place, future_speed, future_turn
+from qa_gen.families import future_encounter, future_place, future_speed, future_turn
 from qa_gen.question_type import QuestionType
 
 TYPES: tuple[QuestionType, ...] = (

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from drive_vqa.geometry import wrap_deg
 from qa_gen.drive import Lanes
-from qa_gen.margins import first_that_holds
+from qa_gen.relations.margins import first_that_holds
 
 RELATIONS = ("my lane", "the lane to my left", "the lane to my right", "a lane of oncoming traffic", "a crossing lane")
 REACH_M = 2.0

@@ -10,9 +10,9 @@ from drive_vqa.categories import CATEGORIES
 from qa_gen.asked import Asked
 from qa_gen.config import HORIZONS_S
 from qa_gen.drive import Drive
-from qa_gen.horizon import ONLY_SEQUENCE, at_horizon
-from qa_gen.margins import first_that_holds, side
+from qa_gen.families.horizon import ONLY_SEQUENCE, at_horizon
 from qa_gen.question_type import EXACT, WITHIN_20_PERCENT, QuestionType, Truth
+from qa_gen.relations.margins import first_that_holds, side
 
 MOVES_MPS = 1.0
 """Faster than this an agent moves."""

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Int
 from drive_vqa.geometry import wrap_deg
 from qa_gen.asked import Asked
 from qa_gen.drive import Lanes
-from qa_gen.lanes import (
+from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, QuestionType, Truth
+from qa_gen.relations.lanes import (
     AGAINST_DEG,
     ALONG_DEG,
     BESIDE_FROM_M,
@@ -18,8 +19,7 @@ from qa_gen.lanes import (
     RELATIONS,
     lane_relation,
 )
-from qa_gen.margins import first_that_holds, yes_no
-from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, QuestionType, Truth
+from qa_gen.relations.margins import first_that_holds, yes_no
 
 SAME_BELOW_DEG, OPPOSITE_ABOVE_DEG, ACROSS_FROM_DEG, ACROSS_TO_DEG = 35.0, 145.0, 55.0, 125.0
 OWN_LENGTH_M = 4.6

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from qa_gen.asked import Asked
-from qa_gen.ground_boxes import gap_m, overlap
-from qa_gen.margins import clock_hours, first_that_holds, side, yes_no
 from qa_gen.question_type import (
     BEARING_WORDS,
     CLOCK_WORDS,
@@ -16,6 +14,8 @@ from qa_gen.question_type import (
     QuestionType,
     Truth,
 )
+from qa_gen.relations.ground_boxes import gap_m, overlap
+from qa_gen.relations.margins import clock_hours, first_that_holds, side, yes_no
 
 PATH_HALF_WIDTH_M = 1.8
 PATH_LENGTH_M = 60.0

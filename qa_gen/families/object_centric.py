@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qa_gen import object_among, object_nature, object_place
+from qa_gen.families import object_among, object_nature, object_place
 from qa_gen.question_type import QuestionType
 
 TYPES: tuple[QuestionType, ...] = (*object_place.TYPES, *object_nature.TYPES, *object_among.TYPES)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drive_vqa.traces import decimal
-from qa_gen.reasons import Reason, finely
-from qa_gen.scene import Scene
-from qa_gen.when_where import MOVING_MPS, STANDING_MPS
+from qa_gen.families.when_where import MOVING_MPS, STANDING_MPS
+from qa_gen.tracing.reasons import Reason, finely
+from qa_gen.tracing.scene import Scene
 
 
 def _by_speed(scene: Scene) -> list[str]:

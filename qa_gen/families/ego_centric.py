@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qa_gen import ego_among, ego_place, ego_stance, ego_view
+from qa_gen.families import ego_among, ego_place, ego_stance, ego_view
 from qa_gen.question_type import QuestionType
 
 TYPES: tuple[QuestionType, ...] = (*ego_place.TYPES, *ego_stance.TYPES, *ego_view.TYPES, *ego_among.TYPES)

@@ -20,12 +20,12 @@ from drive_vqa.errors import StoreError
 from drive_vqa.traces import Dialect, ImageBox, Piece, Point, Seen, Step, Trace, decimal, render
 from qa_gen.config import GenerateConfig
 from qa_gen.hashing import text_hash
-from qa_gen.reasons import Reason
-from qa_gen.reasons_ego import EGO_REASONS
-from qa_gen.reasons_future import FUTURE_REASONS
-from qa_gen.reasons_object import OBJECT_REASONS
-from qa_gen.reasons_time import TIME_REASONS
-from qa_gen.scene import LogStates, Scene
+from qa_gen.tracing.reasons import Reason
+from qa_gen.tracing.reasons_ego import EGO_REASONS
+from qa_gen.tracing.reasons_future import FUTURE_REASONS
+from qa_gen.tracing.reasons_object import OBJECT_REASONS
+from qa_gen.tracing.reasons_time import TIME_REASONS
+from qa_gen.tracing.scene import LogStates, Scene
 
 Style = Literal["chain", "corrected", "direct"]
 STYLES: tuple[Style, ...] = get_args(Style)

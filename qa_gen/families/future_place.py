@@ -12,9 +12,9 @@ import numpy as np
 
 from qa_gen.asked import Asked
 from qa_gen.config import HORIZONS_S
-from qa_gen.horizon import ONLY_SEQUENCE, at_horizon
-from qa_gen.margins import first_that_holds
+from qa_gen.families.horizon import ONLY_SEQUENCE, at_horizon
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, WITHIN_25_PERCENT, QuestionType, Truth
+from qa_gen.relations.margins import first_that_holds
 
 KEEPS_DISTANCE_M = 0.4
 """A distance that changes by less than this counts as kept."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from qa_gen.among import ORDER_RATIO, RADIUS_SHARE, farthest, in_order, nearest, within
 from qa_gen.asked import Asked
-from qa_gen.margins import greater, yes_no
 from qa_gen.question_type import EXACT, QuestionType, Truth
+from qa_gen.relations.among import ORDER_RATIO, RADIUS_SHARE, farthest, in_order, nearest, within
+from qa_gen.relations.margins import greater, yes_no
 
 CLOSER_RATIO = 1.1
 ORDER_STEP_M = 0.3

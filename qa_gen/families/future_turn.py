@@ -9,11 +9,11 @@ import numpy as np
 from drive_vqa.geometry import wrap_deg
 from qa_gen.asked import Asked
 from qa_gen.config import HORIZONS_S
-from qa_gen.future_speed import MOVES_MPS, STANDS_MPS
-from qa_gen.horizon import ONLY_SEQUENCE, at_horizon
-from qa_gen.manoeuvres import MANOEUVRES, manoeuvre_codes
-from qa_gen.margins import first_that_holds
+from qa_gen.families.future_speed import MOVES_MPS, STANDS_MPS
+from qa_gen.families.horizon import ONLY_SEQUENCE, at_horizon
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, WITHIN_25_PERCENT, QuestionType, Truth
+from qa_gen.relations.manoeuvres import MANOEUVRES, manoeuvre_codes
+from qa_gen.relations.margins import first_that_holds
 
 TURNS_DEG = 15.0
 STRAIGHT_DEG = 7.0

@@ -10,9 +10,9 @@ import numpy as np
 
 from drive_vqa.geometry import bearing_deg, wrap_deg
 from drive_vqa.traces import decimal
-from qa_gen.conflict import time_to_collision_s
-from qa_gen.reasons import Reason, degrees, finely, metres, speed, tenths
-from qa_gen.scene import MarkState, Scene
+from qa_gen.relations.conflict import time_to_collision_s
+from qa_gen.tracing.reasons import Reason, degrees, finely, metres, speed, tenths
+from qa_gen.tracing.scene import MarkState, Scene
 
 SAME, SMALL_CHANGE, SMALL_SHARE = 0.05, 0.5, 0.1
 """Up to this far off, in m or m/s, going on evenly is right; up to this far, or this share, nearly."""

@@ -7,8 +7,8 @@ from jaxtyping import Float
 
 from drive_vqa.prompt import camera_words
 from qa_gen.asked import Asked
-from qa_gen.margins import yes_no
 from qa_gen.question_type import EXACT, QuestionType, Truth
+from qa_gen.relations.margins import yes_no
 
 HIDDEN_BELOW, FREE_ABOVE = 0.7, 0.95
 """Visible shares between these are neither clearly hidden in part nor clearly free."""

@@ -7,8 +7,8 @@ import numpy as np
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.geometry import clock_hour
 from drive_vqa.traces import decimal
-from qa_gen.reasons import Reason, a_noun, degrees, finely, listed, metres, number_in, there_are
-from qa_gen.scene import Scene
+from qa_gen.tracing.reasons import Reason, a_noun, degrees, finely, listed, metres, number_in, there_are
+from qa_gen.tracing.scene import Scene
 
 
 def _coordinates(scene: Scene) -> str:

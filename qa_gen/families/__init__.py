@@ -1,0 +1,1 @@
+"""Question types, one module a theme; each ends in its TYPES."""

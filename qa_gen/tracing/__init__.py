@@ -1,0 +1,1 @@
+"""Reasoning traces, written from evidence and tracks when they are read."""
