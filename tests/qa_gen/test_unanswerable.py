@@ -190,7 +190,7 @@ def test_one_of_a_pair_is_absent(drive):
 
 @pytest.mark.parametrize(("name", "roles"), [("absent_mark", "a"), ("absent_mark_future", "a"), ("absent_pair", "ab")])
 def test_wordings_of_absent_marks_are_those_of_answerable_questions(name, roles):
-    from qa_gen import ego_centric, future_motion, object_centric
+    from qa_gen.families import ego_centric, future_motion, object_centric
 
     kind = KINDS[name]
     assert len(kind.wordings) >= 40
