@@ -45,6 +45,10 @@ ASKS_CATEGORY = frozenset(
         "longer",
         "bigger",
         "longer_than_me",
+        "width",
+        "length",
+        "height",
+        "facing",
     }
 )
 """Types that a category noun answers, or nearly: boxes then say "the object at", and descriptions do not go."""
@@ -55,11 +59,11 @@ ASKS_ORDER = frozenset(
 )
 """Types that a description with "left" or with "nearest" answers."""
 
-ASKS_IMAGE = frozenset({"best_camera"})
+ASKS_IMAGE = frozenset({"best_camera", "ahead_behind", "side"})
 """Types that the image in which a box is named answers."""
 
-HINTED_SIDE = frozenset({"bearing", "clock", "lateral"})
-HINTED_ORDER = frozenset({"distance", "gap", "longitudinal", "closest_distance"})
+HINTED_SIDE = frozenset({"bearing", "clock", "lateral", "pair_lateral"})
+HINTED_ORDER = frozenset({"distance", "gap", "longitudinal", "pair_longitudinal", "closest_distance"})
 """Types of which such a description rules out options or claims, so that they go in the open form only."""
 
 HORIZON = re.compile(r"_t\d$")

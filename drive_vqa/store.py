@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import uuid
@@ -28,6 +29,8 @@ import pyarrow.parquet as pq
 from drive_vqa._version import __version__
 from drive_vqa.errors import StoreError
 from drive_vqa.schema import SCHEMA_VERSION, TABLES
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 FINGERPRINT_KEY = b"drive_vqa.fingerprint"
@@ -182,13 +185,16 @@ class Store:
         write_json(self.root / MANIFEST, manifest)
 
     def _files(self, table: str) -> dict[str, dict[str, Any]]:
-        return {
-            log_id: {
-                "rows": _read_file_metadata(self.path(table, log_id)).num_rows,
-                "sha256": self.digest(table, log_id),
-            }
-            for log_id in self.log_ids(table)
-        }
+        return {log_id: self._file(table, log_id) for log_id in self.log_ids(table)}
+
+    def _file(self, table: str, log_id: str) -> dict[str, Any]:
+        """Rows and digest; a damaged file is told and does not stop the record of the others."""
+        try:
+            rows = _read_file_metadata(self.path(table, log_id)).num_rows
+        except StoreError as error:
+            logger.warning("%s", error)
+            rows = None
+        return {"rows": rows, "sha256": self.digest(table, log_id)}
 
 
 _HOW_TO_MAKE = {

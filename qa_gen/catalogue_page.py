@@ -12,7 +12,7 @@ from qa_gen.ask import BENCH_TYPES
 from qa_gen.balance import MOST_OFFERS
 from qa_gen.catalogue import TYPES, example, with_regions
 from qa_gen.config import FAMILIES, FORMS, KINDS, GenerateConfig
-from qa_gen.forms import BREAK_MARGIN_DEG, CHAINS, CLAIM_MARGIN, SEPARATION
+from qa_gen.forms import BREAK_MARGIN_DEG, CHAINS, CLAIM_MARGIN, CLAIM_UNITS, SEPARATION
 from qa_gen.groups import MOVING_MPS, UNSEEN_BEARING_DEG
 from qa_gen.phrasebook import UNIT, threshold_text
 from qa_gen.question_type import CARRIERS, LEAST_WORDINGS, NUMERIC, QuestionType
@@ -128,12 +128,13 @@ def _apart(answer_type: str) -> str:
 
 
 def _choosing(config: GenerateConfig) -> str:
+    claim_units = ", ".join(f"{name} {units:g} {UNIT[name]}" for name, units in CLAIM_UNITS.items())
     chains, bench = (", ".join(f"`{name}`" for name in names) for names in (CHAINS, _titles(BENCH_TYPES)))
     return f"""## What is kept, and how answers are balanced
 
 - **yes_no**: in each log and split, for each category of the first mark and each claim, threshold or parameter, as many are
   true as false. A claim of a number takes the nearest threshold below or above the truth, and is left out within
-  {CLAIM_MARGIN:.0%} of it (or {CLAIM_MARGIN:g} units), and for an angle within {BREAK_MARGIN_DEG:g} degrees of straight behind.
+  {CLAIM_MARGIN:.0%} of it (or {claim_units}), and for an angle within {BREAK_MARGIN_DEG:g} degrees of straight behind.
 - **choice**, answers of a type: in each log and split, one question of each answer stands together with one of every other answer
   that has as many, and they are offered just those answers: among questions with the same options each is right equally often.
   Numbers likewise: all subjects of an offer are asked with the same options. Marks need no balance, as their numbers are random.

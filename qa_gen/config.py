@@ -14,6 +14,24 @@ KINDS = ("single", "surround", "sequence", "clip", "target")
 MOST_MARKS = 9
 """Of ten numbers at least one is left for a mark that is not there."""
 
+RANGES = {
+    **dict.fromkeys(("keyframe_step_s", "bench_step_s", "clip_step_s"), (0.01, 60.0)),
+    "clip_images": (2, 64),
+    "time_tolerance_s": (0.0, 1.0),
+    "max_pairs": (0, 36),
+    "max_triples": (0, 84),
+    "min_box_px": (1.0, 1000.0),
+    **dict.fromkeys(("min_visible_fraction", "val_fraction", "test_fraction", "place_overlap"), (0.0, 1.0)),
+    "max_distance_m": (1.0, 1000.0),
+    "least_change": (0.0, 100.0),
+    "repeat_after_s": (0.0, 3600.0),
+    "flatten": (0.05, 1.0),
+    "bench_groups": (0, 1_000_000),
+    **dict.fromkeys(("ego_length_m", "ego_width_m"), (0.1, 50.0)),
+    "ego_centre_x_m": (-25.0, 25.0),
+}
+"""Least and greatest value of settings that are numbers."""
+
 HORIZONS_S = (0, 1, 2, 3)
 """How far ahead the future family asks, seconds; type names end in these numbers."""
 
@@ -101,23 +119,15 @@ class GenerateConfig:
             raise ValueError(f"max_marks is from 1 to {MOST_MARKS}; got {self.max_marks}")
         if not self.horizons_s or set(self.horizons_s) - set(HORIZONS_S):
             raise ValueError(f"horizons_s are among {HORIZONS_S}; got {self.horizons_s}")
+        self._check_ranges()
         offsets_s = self.context_offsets_s
-        if not offsets_s or offsets_s[-1] != 0.0 or list(offsets_s) != sorted(set(offsets_s)):
-            raise ValueError(f"context_offsets_s must rise and end in 0; got {offsets_s}")
-        if (
-            min(
-                self.keyframe_step_s,
-                self.bench_step_s,
-                self.clip_step_s,
-                self.clip_images,
-                self.max_distance_m,
-                self.ego_length_m,
-                self.ego_width_m,
-            )
-            <= 0
-        ):
-            raise ValueError(
-                "times between moments and images, clip_images, max_distance_m and the ego's size must be greater than 0"
-            )
+        if not offsets_s or offsets_s[-1] != 0.0 or list(offsets_s) != sorted(set(offsets_s)) or offsets_s[0] < -60.0:
+            raise ValueError(f"context_offsets_s must rise from -60 or more and end in 0; got {offsets_s}")
         if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction and test_fraction must be 0 or more and leave some logs to train on")
+
+    def _check_ranges(self) -> None:
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:  # false for NaN too
+                raise ValueError(f"{name} is from {least:g} to {most:g}; got {value:g}")

@@ -35,6 +35,16 @@ BOX_COLUMNS = (
 LONGEST_NS = 7 * 86_400 * 10**9
 BETWEEN_LOGS_NS = 10**12
 MOST_CELLS = 200_000_000
+LEAST_QUATERNION = 1e-6
+MOST_PX = 1e5
+BELIEVABLE = {
+    **dict.fromkeys(("x_m", "y_m", "z_m"), (-1e5, 1e5)),
+    **dict.fromkeys(("length_m", "width_m", "height_m"), (0.0, 200.0)),
+    **dict.fromkeys(("vx_mps", "vy_mps"), (-150.0, 150.0)),
+    "yaw_rad": (-1e4, 1e4),
+    "speed_mps": (0.0, 150.0),
+}
+"""Between what a value must lie; a speed may be 0."""
 
 REGION_COLUMNS = ("u0_px", "v0_px", "u1_px", "v1_px", "visible_fraction")
 
@@ -153,10 +163,14 @@ def read_drive(store: Store, log_id: str) -> Drive:
         StoreError: a table is missing, an object appears twice in a frame, or in a frame that is not there.
     """
     frames = store.read("frames", log_id, ["frame", "timestamp_ns", "speed_mps", "global_SE3_ego"])
+    if frames["timestamp_ns"].null_count or frames["frame"].null_count:
+        raise StoreError(f"log {log_id} has a frame without a number or a time: ingest it again")
     frames = frames.sort_by([("timestamp_ns", "ascending"), ("frame", "ascending")])
     frame = frames["frame"].to_numpy().astype(np.int64)
     columns = ["frame", "track_id", "category", "in_view", *BOX_COLUMNS, "cameras"]
     tracks = store.read("tracks", log_id, columns)
+    if tracks["track_id"].null_count or tracks["frame"].null_count:
+        raise StoreError(f"log {log_id} has a track without a name or a frame: run `drive-vqa fuse` again")
     order, row_frame, row_track, track_ids = _sorted_rows(tracks, frame, log_id)
     rotation, xyz_m = _poses(frames["global_SE3_ego"].combine_chunks())
     pictures = _pictures(store, log_id, frame)
@@ -172,10 +186,10 @@ def read_drive(store: Store, log_id: str) -> Drive:
         time_ns=time_ns,
         moment_hash=mix(text_hash(log_id), np.append(frame, -1)),
         track_hash=np.array([*(text_hash(name) for name in track_ids), 0], dtype=np.uint64),
-        ego_speed_mps=_padded(_floats(frames["speed_mps"])),
+        ego_speed_mps=_padded(_believable("speed_mps", _floats(frames["speed_mps"]))),
         global_R_ego=rotation,
         global_xyz_ego_m=xyz_m,
-        boxes={name: _padded(_floats(tracks[name])[order]) for name in BOX_COLUMNS},
+        boxes={name: _padded(_believable(name, _floats(tracks[name])[order])) for name in BOX_COLUMNS},
         category=np.append(_codes(tracks["category"], CATEGORY_CODES)[order], -1),
         row_frame=row_frame,
         row_track=row_track,
@@ -222,7 +236,7 @@ def join_drives(drives: Sequence[Drive]) -> Drive:
         track_ids=tuple(name for drive in drives for name in drive.track_ids),
         pictures={
             camera: Picture(camera, [path for drive in drives for path in drive.pictures[camera].path], *size_px)
-            for camera, *size_px in cameras_of(first)
+            for camera, *size_px, _ in cameras_of(first)
         },
         regions={
             camera: _chained([drive.regions[camera][:-1] for drive in drives], np.full(len(REGION_COLUMNS), np.nan))
@@ -233,9 +247,10 @@ def join_drives(drives: Sequence[Drive]) -> Drive:
     )
 
 
-def cameras_of(drive: Drive) -> tuple[tuple[str, int | None, int | None], ...]:
-    """Name, width and height of a drive's cameras: logs that agree in them can be joined."""
-    return tuple((picture.camera, picture.width, picture.height) for picture in drive.pictures.values())
+def cameras_of(drive: Drive) -> tuple[tuple[str, int | None, int | None, bool], ...]:
+    """Name, width and height of a drive's cameras, and whether they have images: logs that agree in them can be joined."""
+    pictures = drive.pictures.values()
+    return tuple((picture.camera, picture.width, picture.height, any(picture.path)) for picture in pictures)
 
 
 def _cells(log: np.ndarray, row_frame: np.ndarray, row_track: np.ndarray) -> tuple[np.ndarray, int]:
@@ -262,6 +277,13 @@ def _cells(log: np.ndarray, row_frame: np.ndarray, row_track: np.ndarray) -> tup
 
 def _chained(parts: Sequence[np.ndarray], padding: Any) -> np.ndarray:
     return np.concatenate([*parts, np.asarray(padding, dtype=parts[0].dtype)[None]])
+
+
+def _believable(name: str, values: np.ndarray) -> np.ndarray:
+    """Values that a road has; others are as good as unknown."""
+    least, most = BELIEVABLE[name]
+    inside = (values > least) & (values < most)
+    return np.where(inside | ((values == 0.0) & name.endswith("_mps")), values, np.nan)
 
 
 def _sorted_rows(
@@ -294,6 +316,7 @@ def _poses(poses: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
     quaternion = np.stack([_floats(pc.struct_field(poses, name)) for name in ("qx", "qy", "qz", "qw")], axis=-1)
     xyz_m = np.stack([_floats(pc.struct_field(poses, name)) for name in ("tx_m", "ty_m", "tz_m")], axis=-1)
     known = np.isfinite(quaternion).all(axis=-1) & np.isfinite(xyz_m).all(axis=-1)
+    known &= np.abs(np.nan_to_num(quaternion)).max(axis=-1, initial=0.0) > LEAST_QUATERNION
     rotation = np.full((len(poses) + 1, 3, 3), np.nan)
     if known.any():
         rotation[:-1][known] = Rotation.from_quat(quaternion[known]).as_matrix()
@@ -303,7 +326,7 @@ def _poses(poses: pa.StructArray) -> tuple[np.ndarray, np.ndarray]:
 def _pictures(store: Store, log_id: str, frame: np.ndarray) -> dict[str, Picture]:
     columns = ["frame", "sensor", "modality", "path", "width", "height"]
     table = store.read("sensor_data", log_id, columns)
-    table = table.filter(pc.equal(table["modality"], "camera"))
+    table = table.filter(pc.and_(pc.equal(table["modality"], "camera"), pc.is_valid(table["sensor"])))
     index_of = {number: index for index, number in enumerate(frame.tolist())}
     paths: dict[str, list[str | None]] = {}
     sizes: dict[str, tuple[int | None, int | None]] = {}
@@ -321,6 +344,7 @@ def _regions(views: pa.ListArray, order: np.ndarray, cameras: set[str]) -> dict[
     parent = pc.list_parent_indices(views).to_numpy(zero_copy_only=False)
     values = np.stack([_floats(pc.struct_field(view, name)) for name in REGION_COLUMNS], axis=-1)
     shown = (values[:, 4] > 0) & (values[:, 2] > values[:, 0]) & (values[:, 3] > values[:, 1])
+    shown &= np.abs(values[:, :4]).max(axis=-1, initial=0.0) < MOST_PX
     codes = _codes(pc.struct_field(view, "camera"), {camera: code for code, camera in enumerate(sorted(cameras))})
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))

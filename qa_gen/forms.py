@@ -18,7 +18,12 @@ from qa_gen.hashing import below, mix, text_hash
 from qa_gen.question_type import FIELD, QuestionType, Truth
 
 CLAIM_MARGIN = 0.05
-"""A claim about a number is not made within this share of its threshold, nor within as many units."""
+"""A claim about a number is not made within this share of its threshold, …"""
+
+CLAIM_UNITS = {
+    "distance": 0.1, "lateral": 0.3, "longitudinal": 0.3, "bearing": 3.0, "turn": 2.0, "speed": 0.2, "time": 0.1,
+}  # fmt: skip
+"""… nor within so many of its units."""
 
 BREAK_MARGIN_DEG = 10.0
 """No claim about an angle so near to straight behind: there "greater" jumps from 180 to -180."""
@@ -158,7 +163,7 @@ def _claim_thresholds(whole: Chunk) -> Chunk:
     above = np.searchsorted(thresholds, values)
     claim = np.clip(np.where(draws & np.uint64(1), above - 1, above), 0, len(thresholds) - 1)
     chosen = thresholds[claim]
-    clear = np.abs(values - chosen) > np.maximum(CLAIM_MARGIN * np.abs(chosen), CLAIM_MARGIN)
+    clear = np.abs(values - chosen) > np.maximum(CLAIM_MARGIN * np.abs(chosen), CLAIM_UNITS[kind.answer_type])
     if kind.answer_type in PERIOD:
         clear &= np.abs(values) < 0.5 * PERIOD[kind.answer_type] - BREAK_MARGIN_DEG
     made = replace(whole, form="yes_no", claim=claim, truth={"bool": (values > chosen).astype(np.int64)})

@@ -84,7 +84,8 @@ class _Batch:
         tables = [*INPUTS, *(("map_elements",) if self.store.path("map_elements", task.log_id).exists() else ())]
         made_of = {table: self.store.digest(table, task.log_id) for table in tables}
         versions = {name: kind.version for name, kind in TYPES.items()}
-        settings = {**to_dict(self.config), "split": task.split, "bench": self.bench_groups, "versions": versions}
+        bench = self.bench_groups if task.split in ("test", TIME_WITHIN_LOG) else 0
+        settings = {**to_dict(self.config), "split": task.split, "bench": bench, "versions": versions}
         return fingerprint(STEP, settings, made_of)
 
 
@@ -123,10 +124,18 @@ def generate(
     broken = [single for batch in batches if batch.log_id in _failed(together) for single in batch.singles()]
     alone = run(broken, step=f"{STEP} one by one") if broken else Summary((), ())
     summary = _joined(whole, together, alone, batches)
+    _drop_stale(store, {*summary.done, *summary.skipped})
     write_errors(store.root / f"errors-{STEP}.jsonl", summary)
     split = {"rule": plan.rule, "train_time_share": TRAIN_TIME_SHARE, "logs": plan.split_of, "units": plan.units}
     store.write_manifest(STEP, {**to_dict(config), "split": split, "counts": count_questions(store)})
     return summary
+
+
+def _drop_stale(store: Store, current: set[str]) -> None:
+    """Old questions of logs that failed or are gone could be of another split than the manifest says."""
+    for table in OUTPUTS:
+        for log_id in set(store.log_ids(table)) - current:
+            store.path(table, log_id).unlink()
 
 
 def _failed(summary: Summary) -> set[str]:

@@ -10,6 +10,7 @@ path near each other one.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from drive_vqa.errors import StoreError
 from drive_vqa.store import Store
+
+logger = logging.getLogger(__name__)
 
 NEAR_M = 20.0
 CELL_M = 5.0
@@ -104,7 +108,12 @@ def along(poses_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "m 2"]:
 
 
 def _ego_path(store: Store, log_id: str) -> Path:
-    poses = store.read("frames", log_id, ["global_SE3_ego"])["global_SE3_ego"].combine_chunks().drop_null()
+    try:
+        frames = store.read("frames", log_id, ["global_SE3_ego"])
+    except StoreError as error:  # the log itself will say so when it is asked about
+        logger.warning("log %s is not compared with other roads: %s", log_id, error)
+        return Path(log_id, np.zeros((0, 2)))
+    poses = frames["global_SE3_ego"].combine_chunks().drop_null()
     axes = [poses.field(name).to_numpy(zero_copy_only=False) for name in ("tx_m", "ty_m")]
     return Path(log_id, along(np.stack(axes, axis=1).astype(np.float64)))
 

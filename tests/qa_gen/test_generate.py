@@ -7,14 +7,20 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from drive_vqa.config import load_config
 from drive_vqa.errors import ConfigError
+from drive_vqa.schema import TABLES
 from drive_vqa.store import Store
+from qa_gen.ask import ask
 from qa_gen.config import GenerateConfig
+from qa_gen.drive import cameras_of, read_drive
 from qa_gen.generate import generate
 from qa_gen.split import start_of_test_ns
+from tests.qa_gen.oracle.world import Looks, make_traffic, write_traffic
 from tests.qa_gen.world import STREET, make_store
 
 SHORT = replace(STREET, frames=10)
@@ -121,9 +127,70 @@ def test_first_part_is_for_training(moments: int, train: int) -> None:
         ("context_offsets_s=[-1.0]", "context_offsets_s"),
         ("max_marks=0", "max_marks"),
         ("test_fraction=0.9", "test_fraction"),
+        ("flatten=.nan", "flatten"),
+        ("max_pairs=-1", "max_pairs"),
+        ("max_distance_m=.inf", "max_distance_m"),
+        ("clip_images=1", "clip_images"),
         ("maks=3", "unknown key 'maks'"),
     ],
 )
 def test_settings_are_checked(override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         load_config(GenerateConfig, overrides=[override])
+
+
+def test_a_log_about_which_nothing_can_be_asked_has_no_questions(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT, "empty": SHORT})
+    tracks = store.read("tracks", "empty")
+    store.write("tracks", "empty", tracks.slice(0, 0), "nothing")
+    assert generate(store, CONFIG, workers=1).failures == ()
+    assert store.read("questions", "empty").num_rows == store.read("groups", "empty").num_rows == 0
+    assert store.read("questions", "a").num_rows > 100
+
+
+def test_logs_with_other_images_are_not_worked_on_together(tmp_path: Path) -> None:
+    """One log has images of all cameras, the other of the front alone."""
+    looks = Looks(cameras=("CAM_FRONT", "CAM_BACK"))
+    together, alone = (Store.create(tmp_path / name) for name in ("together", "alone"))
+    for store, log_ids in ((together, ("full", "half")), (alone, ("half",))):
+        for log_id in log_ids:
+            write_traffic(store, log_id, make_traffic(4), looks)
+        captures = store.read("sensor_data", "half")
+        path = pc.if_else(pc.equal(captures["sensor"], "CAM_BACK"), pa.scalar(None, pa.string()), captures["path"])
+        index = captures.schema.get_field_index("path")
+        store.write("sensor_data", "half", captures.set_column(index, captures.schema.field(index), path), "half")
+    splits = {"full": "train", "half": "train"}
+    drives = {store: [read_drive(store, log_id) for log_id in store.log_ids()] for store in (together, alone)}
+    assert len({cameras_of(drive) for drive in drives[together]}) == 2
+    assert "surround" not in set(ask(drives[alone][0], [splits["half"]], CONFIG)[0]["kind"].to_pylist())
+    assert "surround" in set(ask(drives[together][0], [splits["full"]], CONFIG)[0]["kind"].to_pylist())
+
+
+def test_questions_of_logs_that_failed_or_are_gone_do_not_stay(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT, "b": SHORT.mirrored(), "c": SHORT})
+    generate(store, CONFIG, workers=1)
+    store.path("tracks", "b").write_bytes(b"PAR1")
+    store.path("logs", "c").unlink()
+    summary = generate(store, CONFIG, workers=1)
+    assert [failure.log_id for failure in summary.failures] == ["b"]
+    assert store.log_ids("questions") == store.log_ids("groups") == ["a"]
+    assert set(store.manifest()["steps"]["generate"]["split"]["logs"]) == {"a", "b"}
+
+
+def test_a_damaged_frame_table_stops_its_own_log_only(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT, "b": SHORT.mirrored(), "c": SHORT})
+    store.path("frames", "b").write_bytes(b"PAR1")
+    summary = generate(store, CONFIG, workers=1)
+    assert (summary.done, [failure.log_id for failure in summary.failures]) == (("a", "c"), ["b"])
+
+
+def test_values_that_no_road_has_are_unknown(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": SHORT})
+    tracks = store.read("tracks", "a").to_pandas()
+    tracks.loc[::2, "speed_mps"], tracks.loc[::3, "height_m"] = 1e300, -1.0
+    store.write("tracks", "a", pa.Table.from_pandas(tracks, schema=TABLES["tracks"], preserve_index=False), "hostile")
+    assert generate(store, CONFIG, workers=1).failures == ()
+    rows = store.read("questions", "a").to_pylist()
+    assert {"target_speed_t0", "height"} < {row["type"] for row in rows}
+    assert all(0 <= row["truth"]["speed_mps"] < 150 for row in rows if row["truth"]["speed_mps"] is not None)
+    assert all(row["truth"]["distance_m"] > 0 for row in rows if row["type"] == "height" and row["form"] == "open")
