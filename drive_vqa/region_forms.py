@@ -48,7 +48,6 @@ ASKS_CATEGORY = frozenset(
         "width",
         "length",
         "height",
-        "facing",
     }
 )
 """Types that a category noun answers, or nearly: boxes then say "the object at", and descriptions do not go."""
