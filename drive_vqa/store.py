@@ -35,7 +35,10 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 FINGERPRINT_KEY = b"drive_vqa.fingerprint"
 VERSION_KEY = b"drive_vqa.schema_version"
-COMPRESSION_LEVEL = 3
+LEVEL, LEVEL_OF_TEXT = 1, 3
+TEXTS = ("question", "answer", "options.list.element", "track_ids.list.element")
+"""Columns worth a closer look by zstd; for all the others its set-up would take longer than its work."""
+
 DICTIONARY_BYTES = 4_000_000
 """Room for the distinct texts of a log; beyond it they would be written again and again."""
 
@@ -270,11 +273,12 @@ def relative_source(source: Path, store: Path) -> str:
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
     """How a table is written: the smallest that all readers of Parquet know."""
     unique = [name for name in UNIQUE if name in schema.names]
+    leaves = [leaf for field in schema for leaf in _leaves(field.type, field.name)]
     return {
         "compression": "zstd",
-        "compression_level": COMPRESSION_LEVEL,
+        "compression_level": {leaf: LEVEL_OF_TEXT if leaf in TEXTS else LEVEL for leaf in leaves},
         "dictionary_pagesize_limit": DICTIONARY_BYTES,
-        "use_dictionary": [leaf for field in schema for leaf in _leaves(field.type, field.name) if leaf not in unique],
+        "use_dictionary": [leaf for leaf in leaves if leaf not in unique],
         "column_encoding": dict.fromkeys(unique, "DELTA_LENGTH_BYTE_ARRAY"),
     }
 

@@ -25,7 +25,7 @@ from drive_vqa.store import Store
 from qa_gen.ask import ask
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import Drive, join_drives, read_drive
-from qa_gen.generate import BATCH_LOGS, of_log
+from qa_gen.generate import BATCH_LOGS, by_log
 from qa_gen.hashing import mix, text_hash
 
 COPIED = ("logs", "frames", "sensor_data", "tracks", "map_elements")
@@ -58,10 +58,13 @@ def main() -> None:
     most = max(SIZES, round(arguments.questions / per_log))
     runs = []
     with tempfile.TemporaryDirectory(dir=arguments.store.parent) as folder:
+        root = Path(folder) / "store"
+        _copy(source, root, 0, most // SIZES)
+        _print(_run(source, root, most // SIZES, workers=1))
         for size in range(1, SIZES + 1):
-            runs.append(_run(source, Path(folder) / f"store-{size}", most * size // SIZES, workers=2))
+            _copy(source, root, most * (size - 1) // SIZES, most * size // SIZES)
+            runs.append(_run(source, root, most * size // SIZES, workers=2))
             _print(runs[-1])
-        _print(_run(source, Path(folder) / "one", most // SIZES, workers=1))
     print(f"time per log: {', '.join(f'{1000 * run.seconds / run.logs:.1f}' for run in runs)} ms")
     if arguments.plot:
         _plot(runs, arguments.plot)
@@ -91,9 +94,9 @@ def _ask_and_write(batch: Sequence[Drive], config: GenerateConfig, folder: Path)
     drive = join_drives(batch)
     groups, questions = ask(drive, ["train"] * len(batch), config)
     store = Store(folder)
-    for log_id in drive.log_ids:
-        for name, table in (("groups", groups), ("questions", questions)):
-            store.write(name, log_id, of_log(table, log_id), "benchmark")
+    for name, table in (("groups", groups), ("questions", questions)):
+        for log_id, own in by_log(table).items():
+            store.write(name, log_id, own, "benchmark")
     return int(questions.num_rows)
 
 
@@ -107,7 +110,7 @@ def _has_images(drive: Drive) -> bool:
 
 
 def _run(source: Store, root: Path, logs: int, workers: int) -> Run:
-    store = _copies(source, root, logs)
+    store = Store(root)
     command = [sys.executable, "-m", "drive_vqa.cli", "generate", str(root), "--workers", str(workers)]
     started = time.perf_counter()
     subprocess.run([*command, f"need_images={_wants_images(source)}"], check=True, stderr=subprocess.DEVNULL)  # noqa: S603
@@ -116,7 +119,8 @@ def _run(source: Store, root: Path, logs: int, workers: int) -> Run:
     files = [store.path("questions", log_id) for log_id in store.log_ids("questions")]
     questions = sum(pq.read_metadata(path).num_rows for path in files)
     bytes_each = sum(path.stat().st_size for path in files) / questions
-    shutil.rmtree(root)
+    for table in ("groups", "questions"):
+        shutil.rmtree(root / table)
     return Run(logs, workers, questions, seconds, bytes_each, memory_mb)
 
 
@@ -125,17 +129,17 @@ def _wants_images(source: Store) -> str:
     return str(_has_images(drive)).lower()
 
 
-def _copies(source: Store, root: Path, logs: int) -> Store:
+def _copy(source: Store, root: Path, first: int, end: int) -> None:
+    """Copies of logs with the numbers from `first` up to `end`."""
     store = Store.create(root)
     names = source.log_ids("tracks")
     tables = {name: list(_tables(source, name)) for name in names}
-    for number in range(logs):
+    for number in range(first, end):
         for table, data in tables[names[number % len(names)]]:
             log_id = f"copy-{number:05d}"
             index = data.schema.get_field_index("log_id")
             ids = pa.array([log_id] * data.num_rows, pa.string())
             store.write(table, log_id, data.set_column(index, data.schema.field(index), ids), "benchmark")
-    return store
 
 
 def _tables(source: Store, log_id: str) -> Iterator[tuple[str, pa.Table]]:

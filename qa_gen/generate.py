@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from drive_vqa.config import to_dict
 from drive_vqa.executor import Summary, map_logs, write_errors
@@ -177,9 +176,10 @@ def _generate_batch(batch: _Batch) -> bool:
     for tasks, drive in _drives(batch.store, batch.tasks):
         splits = [task.split for task in tasks]
         groups, questions = ask(drive, splits, batch.config, bench_groups=batch.bench_groups)
-        for task in tasks:
-            batch.store.write("groups", task.log_id, of_log(groups, task.log_id), keys[task])
-            batch.store.write("questions", task.log_id, of_log(questions, task.log_id), keys[task])
+        for name, table in (("groups", groups), ("questions", questions)):
+            own = by_log(table)
+            for task in tasks:
+                batch.store.write(name, task.log_id, own.get(task.log_id, table.slice(0, 0)), keys[task])
     return True
 
 
@@ -193,15 +193,16 @@ def _drives(store: Store, tasks: Sequence[_Task]) -> Iterator[tuple[list[_Task],
         yield [task for task, _ in pairs], join_drives([drive for _, drive in pairs])
 
 
-def of_log(table: pa.Table, log_id: str) -> pa.Table:
-    """The rows of a log, which stand together for each kind of group."""
-    here = pc.equal(table["log_id"], log_id).combine_chunks() if table.num_rows else pa.array([], pa.bool_())
-    rows = np.flatnonzero(here.to_numpy(zero_copy_only=False))
-    if not len(rows):
-        return table.slice(0, 0)
-    starts = np.flatnonzero(np.diff(rows, prepend=-2) > 1)
-    lengths = np.diff(starts, append=len(rows))
-    parts = [table.slice(rows[start], length) for start, length in zip(starts.tolist(), lengths.tolist(), strict=True)]
-    return pa.concat_tables(
-        parts
-    ).combine_chunks()  # the same pieces in the file, whatever logs were worked on together
+def by_log(table: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each log, which stand together for each kind of group; logs without rows are left out."""
+    if not table.num_rows:
+        return {}
+    names = table["log_id"].combine_chunks().dictionary_encode()
+    codes = names.indices.to_numpy()
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    lengths = np.diff(starts, append=len(codes))
+    parts: dict[str, list[pa.Table]] = {name: [] for name in names.dictionary.to_pylist()}
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        parts[names.dictionary[int(codes[start])].as_py()].append(table.slice(start, length))
+    # contiguous, so that a file has the same pages whatever logs were worked on together
+    return {name: pa.concat_tables(own).combine_chunks() for name, own in parts.items()}
