@@ -18,6 +18,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -188,7 +189,9 @@ class Store:
         write_json(self.root / MANIFEST, manifest)
 
     def _files(self, table: str) -> dict[str, dict[str, Any]]:
-        return {log_id: self._file(table, log_id) for log_id in self.log_ids(table)}
+        log_ids = self.log_ids(table)
+        with ThreadPoolExecutor() as threads:  # hashing and reading let other threads run
+            return dict(zip(log_ids, threads.map(lambda log_id: self._file(table, log_id), log_ids), strict=True))
 
     def _file(self, table: str, log_id: str) -> dict[str, Any]:
         """Rows and digest; a damaged file is told and does not stop the record of the others."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,12 +48,19 @@ class Prior:
 def count_questions(store: Store) -> dict[str, dict[str, int]]:
     """How many questions there are of each type, form and split, read from the tables."""
     counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
-    for log_id in store.log_ids("questions"):
-        table = store.read("questions", log_id, COUNTED)
-        for name, counter in counts.items():
-            for entry in pc.value_counts(table[name]).to_pylist():
-                counter[entry["values"]] += entry["counts"]
+    with ThreadPoolExecutor() as threads:
+        for found in threads.map(lambda log_id: _counts_of_log(store, log_id), store.log_ids("questions")):
+            for name, counter in counts.items():
+                counter.update(found[name])
     return {name: dict(sorted(counter.items())) for name, counter in counts.items()}
+
+
+def _counts_of_log(store: Store, log_id: str) -> dict[str, dict[str, int]]:
+    table = store.read("questions", log_id, COUNTED)
+    return {
+        name: {entry["values"]: entry["counts"] for entry in pc.value_counts(table[name]).to_pylist()}
+        for name in COUNTED
+    }
 
 
 def answer_priors(store: Store, splits: Sequence[str] = ()) -> list[Prior]:
