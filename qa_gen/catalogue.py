@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qa_gen.families import ego_centric, future_motion, object_centric, unanswerable, when_where
@@ -47,12 +48,13 @@ def with_regions(text: str) -> str:
     return text
 
 
-def list_types() -> str:
-    """The catalogue as text, for `drive-vqa generate --list`."""
+def list_types(families: Sequence[str]) -> str:
+    """The catalogue of some families as text, for `drive-vqa generate --list`."""
     lines = []
-    for row in catalogue():
+    rows = [row for row in catalogue() if row["family"] in families]
+    for row in rows:
         marks = {0: "no region", 1: "1 region"}.get(row["marks"], f"{row['marks']} regions")
         facts = f"{row['answer_type']} ({', '.join(row['forms'])}), {marks}, {row['tolerance']}"
         lines.append(f"{row['family']:<13} {row['type']:<22} {facts}, {row['wordings']} wordings, v{row['version']}")
         lines.append(f"              {row['example']}")
-    return "\n".join([*lines, f"{len(TYPES)} types"])
+    return "\n".join([*lines, f"{len(rows)} types"])

@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 
 from qa_gen import slices
 from qa_gen.ask import BENCH_TYPES
@@ -35,8 +36,21 @@ def questions_page() -> str:
     for family in FAMILIES:
         parts.append(f"## {family}\n\n{ABOUT_FAMILY[family]}\n")
         parts += [_entry(kinds) for kinds in folded(_of_family(family))]
-    parts.append(_manoeuvres())
-    return "\n".join(parts)
+    return "\n".join([*parts, _manoeuvres(), _settings()])
+
+
+def _settings() -> str:
+    """What `key=value` behind `drive-vqa generate STORE` sets, from the class that holds it."""
+    text = inspect.cleandoc(GenerateConfig.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    meanings = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    defaults = {field.name: field.default for field in fields(GenerateConfig)}
+    rows = [f"| `{name}` | `{_plain(defaults[name])}` | {' '.join(meaning.split())} |" for name, meaning in meanings]
+    head = "As `key=value` behind `drive-vqa generate STORE`, such as `max_marks=4 need_images=false`, or in YAML (`--config`)."
+    return "\n".join(["## Settings", "", head, "", "| key | standard | meaning |", "|---|---|---|", *rows, ""])
+
+
+def _plain(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value).lower()
 
 
 def folded(types: Iterable[QuestionType]) -> list[list[QuestionType]]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from drive_vqa.store import Store
+from qa_gen.groups import SPLITS
 
 COUNTED = ("type", "form", "split")
 STEP = "generate"
@@ -53,6 +54,14 @@ def count_questions(store: Store) -> dict[str, dict[str, int]]:
             for name, counter in counts.items():
                 counter.update(found[name])
     return {name: dict(sorted(counter.items())) for name, counter in counts.items()}
+
+
+def counts_sentence(store: Store) -> str:
+    """How many questions the manifest says there are."""
+    counts = store.manifest()["steps"][STEP]["counts"]
+    total = sum(counts["split"].values())
+    splits = ", ".join(f"{split} {counts['split'][split]:,}" for split in SPLITS if split in counts["split"])
+    return f"{total:,} questions of {len(counts['type'])} types{f' ({splits})' if splits else ''}"
 
 
 def _counts_of_log(store: Store, log_id: str) -> dict[str, dict[str, int]]:

@@ -146,7 +146,8 @@ def _front_camera(drive: Drive, config: GenerateConfig) -> str | None:
     front = next((name for name in config.cameras if name in pictured), None)
     if front is None and pictured:
         named = f"no images of a camera named {' or '.join(config.cameras)} (it has {', '.join(pictured)})"
-        raise ConfigError(f"log {drive.log_ids[0]} has {named}: set cameras=[{pictured[0]}]")
+        likely = next((name for name in pictured if "front" in name.lower()), pictured[0])
+        raise ConfigError(f"log {drive.log_ids[0]} has {named}: set cameras=[{likely}]")
     if front is None and config.need_images:
         raise ConfigError(
             f"log {drive.log_ids[0]} has no images to ask about: render some with `drive-vqa synth --replay`, "

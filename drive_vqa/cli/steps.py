@@ -160,21 +160,23 @@ def _generate(arguments: argparse.Namespace) -> int:
     from drive_vqa.config import load_config
     from qa_gen.catalogue import list_types
     from qa_gen.config import GenerateConfig
+    from qa_gen.counts import counts_sentence
     from qa_gen.generate import generate
 
-    if arguments.list:
-        print(list_types())
-        return 0
-    if arguments.store is None:
-        raise ConfigError("generate needs a STORE (or --list)")
     overrides = list(arguments.overrides)
     for name in ("families", "forms"):
         if getattr(arguments, name):
             overrides.append(f"{name}=[{getattr(arguments, name)}]")
-    store = Store.open(arguments.store)
     config = load_config(GenerateConfig, arguments.config, overrides)
+    if arguments.list:
+        print(list_types(config.families))
+        return 0
+    if arguments.store is None:
+        raise ConfigError("generate needs a STORE (or --list)")
+    store = Store.open(arguments.store)
     options = {"workers": arguments.workers, "executor": arguments.executor, "address": arguments.address}
     status = _report("generate", generate(store, config, **options), arguments.store)
+    logger.info("%s", counts_sentence(store))
     if arguments.preview:
         _preview(store, arguments.preview)
     return status

@@ -87,7 +87,7 @@ def _opening(counts: Counts) -> str:
     questions, groups = counts.questions.total(), counts.groups.total()
     return f"""# Driving questions
 
-{questions:,} questions about {groups:,} moments of {sum(counts.sources.values()):,} driving logs, made by drive-vqa
+{questions:,} questions about {groups:,} groups of images from {sum(counts.sources.values()):,} driving logs, made by drive-vqa
 {__version__} from tracks. An agent asked about is a numbered region in the images. Answers are computed, not written by
 people or models. Bearings are in degrees, 0 straight ahead and positive to the left; distances in metres between box
 centres on the ground; "now" is the last image of a group.

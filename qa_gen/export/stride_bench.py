@@ -96,7 +96,11 @@ def choose(questions: pa.Table, groups: Mapping[str, Row], job: Job) -> pa.Table
     fitting = [name for name, group in groups.items() if _fits(group, job.size_px)]
     left_out = set(questions["group_id"].to_pylist()) - set(fitting)
     if left_out:
-        logger.info("%d groups left out, not targets marked in all four images: %s …", len(left_out), min(left_out))
+        logger.info(
+            "%d groups are left out, whose target is not marked in all four images, such as %s",
+            len(left_out),
+            min(left_out),
+        )
     return questions.filter(pc.is_in(questions["group_id"], pa.array(fitting, pa.string())))
 
 
