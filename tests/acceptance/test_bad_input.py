@@ -173,7 +173,11 @@ def test_a_damaged_table_and_a_foreign_manifest(copy, tmp_path, capsys):
     broken, whole = sorted((store / "tracks").iterdir())
     broken.write_bytes(broken.read_bytes()[:500])
     capsys.readouterr()
-    _refused(capsys, "generate", store, "--workers", "1", said=[str(broken), "delete it and run the step again"])
+    assert main(["generate", str(store), "--workers", "1"]) == 1
+    (error,) = map(json.loads, (store / "errors-generate.jsonl").read_text().splitlines())
+    assert str(broken.resolve()) in error["message"]
+    assert "delete it and run the step again" in error["message"]
+    assert json.loads((store / "manifest.json").read_text())["tables"]["tracks"][broken.stem]["rows"] is None
     assert [path.name for path in (store / "questions").iterdir()] == [whole.name]
     (store / "manifest.json").write_text('{"steps": []}')
     _refused(capsys, "fuse", store, said=["manifest.json", "delete it"])

@@ -65,9 +65,11 @@ def test_a_second_call_writes_nothing(folder):
 def test_every_family_has_at_least_four_types_and_splits_never_share_a_log(folder):
     questions = Store.open(folder / "store").read_all("questions").to_pandas()
     assert (questions.groupby("family")["type"].nunique() >= 4).all()
-    assert set(questions["family"]) == {"object", "ego", "future"}
-    assert (questions.groupby("log_id")["split"].nunique() == 1).all()
-    assert set(questions["split"]) == {"train", "val", "test"}
+    assert {"object", "ego", "future", "unanswerable"} <= set(questions["family"])
+    assert (questions[questions["split"] != "bench"].groupby("log_id")["split"].nunique() == 1).all()
+    of_bench, of_test = (set(questions[questions["split"] == split]["log_id"]) for split in ("bench", "test"))
+    assert of_bench <= of_test
+    assert set(questions["split"]) == {"train", "val", "test", "bench"}
     assert questions["qa_id"].is_unique
 
 
