@@ -236,10 +236,6 @@ class Asked:
         rotation = self.now_R_then(offset_s)
         return np.asarray(np.degrees(np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])))
 
-    def relative_pose(self, frame: Int[np.ndarray, "n"]) -> tuple[np.ndarray, np.ndarray]:
-        """`now_SE3_then` of any frame, as rotation (n 3 3) and metres (n 3); NaN without poses."""
-        return self._relative(frame)
-
     def _agents(self, frame: Int[np.ndarray, "n"], role: int) -> Agents:
         return Agents(self.drive, self.drive.row_of(frame, self.tracks[:, role]))
 

@@ -110,12 +110,6 @@ def split_rule(log_ids: Sequence[str]) -> str:
     return WHOLE_LOGS if len(log_ids) != 1 else TIME_WITHIN_LOG
 
 
-def split_logs(log_ids: Sequence[str], *, seed: int, val_fraction: float, test_fraction: float) -> dict[str, str]:
-    """The split of each log, each a unit of its own: train, val or test; "time-within-log" for a log that is alone."""
-    alone = {log_id: log_id for log_id in log_ids}
-    return split_units(alone, seed=seed, val_fraction=val_fraction, test_fraction=test_fraction)
-
-
 def split_units(units: Mapping[str, str], *, seed: int, val_fraction: float, test_fraction: float) -> dict[str, str]:
     """The split of each log: train, val or test; "time-within-log" for a log that is alone.
 
