@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from drive_vqa.errors import ConfigError, ModelError, StoreError
 from drive_vqa.marks import marked_frames
 from drive_vqa.progress import track
-from drive_vqa.prompt import build_messages
+from drive_vqa.prompt import Message, build_messages
 from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing
 from eval.predictions import storable
@@ -119,10 +119,12 @@ def vlm_answerer(
     device: str | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> tuple[Answerer, str]:
-    """An answerer that asks a local vision-language model, and its name.
+    """An answerer that asks a vision-language model, and its name.
+
+    Boxes are turned into what the model counts in and back, so questions and answers are in pixels of the original images.
 
     Args:
-        model: folder of a checkpoint; "tiny" for the base that the run in `adapter` was tuned from.
+        model: folder of a checkpoint, or its name on the hub; "tiny" for the base that the run in `adapter` was tuned from.
         adapter: output folder of `drive-vqa finetune`.
         device: torch device; the best one by default.
         max_new_tokens: longest answer.
@@ -137,9 +139,9 @@ def vlm_answerer(
             "the tiny model knows nothing before it is tuned: give the run of `drive-vqa finetune` as --adapter"
         )
     if adapter is None:
-        vlm = load_vlm(Path(model), device=device)
+        vlm = load_vlm(model, device=device)
     else:
-        vlm = load_run(adapter, None if model == TINY else Path(model), device=device)
+        vlm = load_run(adapter, None if model == TINY else model, device=device)
     name = Path(model).name if adapter is None else f"{Path(model).name}+{adapter.name}"
     return _asking(vlm, max_new_tokens), name
 
@@ -155,9 +157,17 @@ def _asking(vlm: Vlm, max_new_tokens: int) -> Answerer:
             shown[key] = marked_frames(asked.store, asked.group, vlm.image_size_px)
         return shown[key]
 
+    def messages(asked: PromptedQuestion) -> list[Message]:
+        ours = build_messages(asked.group, asked.question)
+        return vlm.processor.to_model_messages(ours, asked.group, vlm.image_size_px)
+
+    def in_pixels(asked: PromptedQuestion, text: str) -> str:
+        wording = asked.question["question"]
+        return vlm.processor.from_model_text(text, asked.group, vlm.image_size_px, asked=wording)
+
     def answer(batch: list[PromptedQuestion]) -> list[str]:
-        messages = [build_messages(asked.group, asked.question) for asked in batch]
-        return vlm.generate(messages, [frames(asked) for asked in batch], max_new_tokens)
+        texts = vlm.generate([messages(asked) for asked in batch], [frames(asked) for asked in batch], max_new_tokens)
+        return [in_pixels(asked, text) for asked, text in zip(batch, texts, strict=True)]
 
     return answer
 

@@ -9,21 +9,45 @@ from typing import Literal
 
 from drive_vqa.config import load_config, strict_config
 from drive_vqa.errors import ConfigError
+from drive_vqa.region_forms import RegionForm
+from drive_vqa.traces import Dialect
 
 RECIPES = Path(__file__).parent / "recipes"
+
+Answers = Literal["plain", "chain", "corrected", "direct", "mixed"]
+
+
+@strict_config
+@dataclass(frozen=True)
+class LearningRates:
+    """Peak learning rate of each part of a model; None leaves the part as it is.
+
+    Attributes:
+        language: the language model, its embeddings and head.
+        vision: the vision tower.
+        projector: what joins them.
+    """
+
+    language: float | None = 5e-5
+    vision: float | None = None
+    projector: float | None = None
+
+    def __post_init__(self) -> None:
+        rates = [rate for rate in (self.language, self.vision, self.projector) if rate is not None]
+        if not rates or min(rates) <= 0:
+            raise ValueError("learning_rates needs a rate above 0 for at least one part")
 
 
 @strict_config
 @dataclass(frozen=True)
 class LoraSettings:
-    """What of the model is trained.
+    """The adapter.
 
     Attributes:
         rank: of the low-rank update.
         alpha: its scale is alpha / rank.
         dropout: on the input of the update.
-        targets: regular expression over whole module names; None: every linear layer of the language model and none of the
-            vision tower.
+        targets: regular expression over whole module names; None: all linear layers of the parts that have a learning rate.
         modules_to_save: modules that are trained in full and kept in the adapter, by the last part of their name.
     """
 
@@ -62,6 +86,50 @@ class DensePretraining:
 
 @strict_config
 @dataclass(frozen=True)
+class Chapter:
+    """A part of a curriculum.
+
+    Attributes:
+        until: share of all steps at which it ends.
+        kinds: kinds of groups that are shown until then.
+    """
+
+    until: float
+    kinds: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.until < 1 or not self.kinds:
+            raise ValueError("a chapter of the curriculum needs `until` between 0 and 1, and kinds")
+
+
+@strict_config
+@dataclass(frozen=True)
+class Evaluation:
+    """Looking at held-out questions while training.
+
+    Attributes:
+        split: which questions.
+        steps: optimizer steps between two looks; 0: none, and the last adapter is kept.
+        questions: at most so many, chosen once by the seed.
+        patience: looks without a lower loss after which training stops; 0: never. The adapter of the lowest loss is kept.
+        samples: questions whose answers are written out and recorded, once at the end.
+    """
+
+    split: str = "val"
+    steps: int = 0
+    questions: int = 2000
+    patience: int = 0
+    samples: int = 16
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.patience, self.samples) < 0 or self.questions < 1:
+            raise ValueError("evaluation.questions must be at least 1, steps, patience and samples at least 0")
+        if self.patience and not self.steps:
+            raise ValueError("evaluation.patience needs evaluation.steps")
+
+
+@strict_config
+@dataclass(frozen=True)
 class FinetuneConfig:
     """All settings of `finetune`.
 
@@ -69,17 +137,29 @@ class FinetuneConfig:
         seed: of weights, order and dropout.
         split: which questions are learned.
         families: question families; empty: all.
+        types: question types; empty: all.
+        kinds: kinds of groups (single, surround, sequence, clip, target); empty: all.
+        regions: how questions name regions, see drive_vqa.region_forms.
+        answers: the plain answer, or a reasoning trace that ends in it, see qa_gen.tracing.
+        dialect: how traces are written, see drive_vqa.traces.
         image_size_px: (width, height) that frames are resized to before marks are drawn.
+        renumber_marks: deal a group's mark numbers anew at each visit, so that no number stands for a place.
+        curriculum: which kinds of groups come first; after the last chapter all do.
         pack: all questions of a group in one sequence behind their shared images; the result is the same as without.
-        questions_per_sequence: larger groups are cut into several sequences.
-        batch_size: sequences a step and device.
-        gradient_accumulation: steps whose gradients are added up.
+        tokens_per_row: a row is filled with groups up to so many tokens, and larger groups are cut into several lessons.
+        batch_size: rows a device takes at once.
+        gradient_accumulation: batches whose gradients are added up for a step.
         epochs: passes over the data, unless `max_steps` is set.
         max_steps: optimizer steps.
         max_seconds: stop training at the next step after so long; where that happens the result depends on the machine.
+        method: lora; qlora: over a base in 4 bits (CUDA only); full: all weights of the parts that have a learning rate.
+        lora: the adapter; not used by full.
+        learning_rates: of each part of the model.
         optimizer: adamw, or muon for matrices with adamw for the rest.
-        learning_rate: peak; `muon_learning_rate` for the matrices under muon.
-        warmup_fraction: of all steps, rising linearly; the learning rate then falls along a cosine to 0.
+        muon_learning_rate: peak for matrices of the language model under muon; other parts keep their ratio to it.
+        weight_decay: of all that is trained.
+        schedule: how the learning rate falls to 0 after the warm-up.
+        warmup_fraction: of all steps, rising linearly.
         max_grad_norm: gradients are clipped to it.
         precision: bf16 autocast or fp32; auto: bf16 on CUDA.
         gradient_checkpointing: compute activations twice instead of keeping them; for large models.
@@ -87,23 +167,36 @@ class FinetuneConfig:
         cache_images: keep decoded frames in memory; for small data without workers.
         log_steps: optimizer steps between two records of loss and throughput.
         checkpoint_steps: optimizer steps between two checkpoints.
+        probe_steps: optimizer steps between two looks at whether swapped images change the loss; 0: none.
+        evaluation: held-out questions.
+        dense_pretraining: of a vision tower with random weights.
     """
 
     seed: int = 0
     split: str = "train"
     families: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    regions: RegionForm = "marks"
+    answers: Answers = "plain"
+    dialect: Dialect = "drive"
     image_size_px: tuple[int, int] = (532, 336)
+    renumber_marks: bool = False
+    curriculum: tuple[Chapter, ...] = ()
     pack: bool = True
-    questions_per_sequence: int = 32
+    tokens_per_row: int = 8192
     batch_size: int = 1
     gradient_accumulation: int = 8
     epochs: float = 1.0
     max_steps: int | None = None
     max_seconds: float | None = None
+    method: Literal["lora", "qlora", "full"] = "lora"
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    learning_rates: LearningRates = field(default_factory=LearningRates)
     optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 5e-5
     muon_learning_rate: float = 0.01
     weight_decay: float = 0.0
+    schedule: Literal["cosine", "linear"] = "cosine"
     warmup_fraction: float = 0.05
     max_grad_norm: float = 1.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
@@ -112,24 +205,36 @@ class FinetuneConfig:
     cache_images: bool = False
     log_steps: int = 10
     checkpoint_steps: int = 500
-    lora: LoraSettings = field(default_factory=LoraSettings)
+    probe_steps: int = 200
+    evaluation: Evaluation = field(default_factory=Evaluation)
     dense_pretraining: DensePretraining = field(default_factory=DensePretraining)
 
     def __post_init__(self) -> None:
-        for name in ("questions_per_sequence", "batch_size", "gradient_accumulation", "log_steps", "checkpoint_steps"):
+        for name in ("tokens_per_row", "batch_size", "gradient_accumulation", "log_steps", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
-        for name in ("epochs", "learning_rate", "muon_learning_rate", "max_grad_norm"):
+        for name in ("epochs", "muon_learning_rate", "max_grad_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
         if min(self.image_size_px) < 56 or max(self.image_size_px) > 4096:
             raise ValueError("image_size_px must lie between 56 and 4096")
         if any(limit is not None and limit <= 0 for limit in (self.max_steps, self.max_seconds)):
             raise ValueError("max_steps and max_seconds must be above 0 where set")
-        if self.workers < 0 or self.weight_decay < 0 or not 0 <= self.warmup_fraction < 1:
-            raise ValueError("workers and weight_decay must be at least 0, and warmup_fraction in [0, 1)")
+        if min(self.workers, self.weight_decay, self.probe_steps) < 0 or not 0 <= self.warmup_fraction < 1:
+            raise ValueError("workers, weight_decay and probe_steps must be at least 0, and warmup_fraction in [0, 1)")
         if self.cache_images and self.workers:
             raise ValueError("cache_images needs workers=0: each worker would hold a copy of its own")
+        if self.evaluation.steps and self.checkpoint_steps % self.evaluation.steps:
+            raise ValueError(
+                "checkpoint_steps must be a multiple of evaluation.steps, so that the best adapter is among the checkpoints"
+            )
+        _check_order(self.curriculum)
+
+
+def _check_order(curriculum: tuple[Chapter, ...]) -> None:
+    ends = [chapter.until for chapter in curriculum]
+    if ends != sorted(set(ends)):
+        raise ValueError("the chapters of the curriculum must end one after another")
 
 
 def load_recipe(recipe: str, overrides: Iterable[str] = ()) -> FinetuneConfig:

@@ -1,32 +1,47 @@
-"""What is learned: the questions of a split, one group of them an item, with their frames decoded and marked."""
+"""What is learned, row by row: lessons read from the store when they are asked for, with their frames decoded and marked."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import Image
 from torch.utils.data import Dataset
 
-from drive_vqa.errors import StoreError
-from drive_vqa.marks import marked_frames
-from drive_vqa.prompt import question_content
+from drive_vqa.errors import LogFormatError, StoreError
+from drive_vqa.marks import draw_marks, marked_frames, regions_at
+from drive_vqa.region_forms import style_of
 from drive_vqa.store import Store
+from finetune.config import FinetuneConfig
+from finetune.lesson import PLAIN_COLUMNS, AnswerWriter, Lesson, LogReader, Row, Visit, Visits, as_asked
+from finetune.lesson_index import LessonIndex, data_digest, lesson_texts, read_index
+from finetune.renumber import renumber
 
-Row = dict[str, Any]
-QUESTION_COLUMNS = ("qa_id", "group_id", "family", "question", "options", "answer", "split")
+__all__ = [
+    "AnswerWriter",
+    "BrokenLessonError",
+    "Lesson",
+    "LessonDataset",
+    "LessonIndex",
+    "Row",
+    "ShownLesson",
+    "Visit",
+    "Visits",
+    "data_digest",
+    "lesson_texts",
+    "read_index",
+]
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """Questions about one group that are learned in one go."""
+class BrokenLessonError(StoreError):
+    """A lesson whose images cannot be shown.
 
-    group: Row
-    questions: tuple[Row, ...]
+    torch passes an error of a worker on as its class, called with the text of the whole traceback; what is for people is its end.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.strip().rpartition(f"{type(self).__name__}: ")[2])
 
 
 @dataclass(frozen=True)
@@ -37,91 +52,95 @@ class ShownLesson:
     frames: tuple[Image.Image, ...]
 
 
-class LessonDataset(Dataset[ShownLesson]):
-    """Lessons by number; frames are read when asked for, so workers do it."""
+class LessonDataset(Dataset[list[ShownLesson]]):
+    """Rows of lessons; all is read when asked for, so workers do it, and no file stays open."""
 
     def __init__(
-        self, store: Store, lessons: Sequence[Lesson], size_px: tuple[int, int], *, cache_images: bool = False
+        self, store: Store, index: LessonIndex, config: FinetuneConfig, *, writer: AnswerWriter | None = None
     ) -> None:
+        """Prepare.
+
+        Args:
+            store: that was indexed.
+            index: its lessons.
+            config: a recipe.
+            writer: as for `read_index`.
+        """
         self.store = store
-        self.lessons = lessons
-        self.size_px = size_px
-        self._frames: dict[str, tuple[Image.Image, ...]] | None = {} if cache_images else None
+        self.index = index
+        self.config = config
+        self._writer = writer
+        self._reader = LogReader(store, PLAIN_COLUMNS if writer is None else None)
+        self._renumbered = config.renumber_marks and config.regions == "marks"
+        self._frames: dict[tuple[int, int], tuple[Image.Image, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self.lessons)
+        """Lessons."""
+        return len(self.index)
 
-    def __getitem__(self, index: int) -> ShownLesson:
-        lesson = self.lessons[index]
-        return ShownLesson(lesson, self._shown(lesson.group))
+    def __getitem__(self, row: Visits) -> list[ShownLesson]:
+        """The lessons of a row, as a plan names it.
 
-    def _shown(self, group: Row) -> tuple[Image.Image, ...]:
-        if self._frames is None:
-            return tuple(marked_frames(self.store, group, self.size_px))
-        group_id = group["group_id"]
-        if group_id not in self._frames:
-            self._frames[group_id] = tuple(marked_frames(self.store, group, self.size_px))
-        return self._frames[group_id]
+        Raises:
+            BrokenLessonError: an image is missing, damaged, or not what its log states.
+        """
+        return [self.shown(lesson, visit) for lesson, visit in row]
 
+    def shown(self, lesson: int, visit: int = 0) -> ShownLesson:
+        """A lesson with its frames; for the errors see above."""
+        what = self.lesson(lesson, visit)
+        try:
+            return ShownLesson(what, self._shown(lesson, what.group))
+        except (StoreError, LogFormatError) as error:
+            raise BrokenLessonError(f"group {what.group['group_id']} cannot be shown: {error}") from error
 
-def read_lessons(
-    store: Store, split: str, families: Sequence[str] = (), questions_per_lesson: int = 32
-) -> list[Lesson]:
-    """The lessons of a split, in the order of logs, groups and questions in the store.
+    def lesson(self, lesson: int, visit: int = 0) -> Lesson:
+        """A lesson without its frames.
 
-    Args:
-        store: with groups and questions.
-        split: name of the split.
-        families: question families; empty: all.
-        questions_per_lesson: a group with more questions becomes several lessons.
+        Args:
+            lesson: its number in the index.
+            visit: pass over the data; mark numbers are dealt anew in each, where the recipe says so.
 
-    Raises:
-        StoreError: there is nothing to learn, or a question names a group that is not there.
-    """
-    lessons = [
-        lesson
-        for log_id in store.log_ids("questions")
-        for lesson in _lessons_of(store, log_id, split, families, questions_per_lesson)
-    ]
-    if not lessons:
-        of = f" of the families {', '.join(families)}" if families else ""
-        raise StoreError(
-            f"{store.root} has no questions{of} in split {split!r}: run `drive-vqa generate` or name another split"
-        )
-    return lessons
+        Raises:
+            StoreError: the store is not the one that was indexed.
+        """
+        index = self.index
+        log_id = index.log_ids[index.log[lesson]]
+        group = self._reader.group(log_id, int(index.group[lesson]))
+        rows = index.question[index.start[lesson] : index.stop[lesson]]
+        asked = tuple(self._asked(log_id, question, group) for question in self._reader.questions(log_id, rows))
+        what = Lesson(group, asked)
+        return renumber(what, self.config.seed, visit) if self._renumbered else what
 
+    def groups(self) -> Sequence[Row]:
+        """The groups of all lessons, each once, in order; without images, and all in memory: for small stores."""
+        places = dict.fromkeys(zip(self.index.log.tolist(), self.index.group.tolist(), strict=True))
+        return [self._reader.group(self.index.log_ids[log], group) for log, group in places]
 
-def lessons_digest(lessons: Iterable[Lesson]) -> str:
-    """SHA-256 over the sorted ids of the questions: what was learned, whatever the order."""
-    ids = sorted(question["qa_id"] for lesson in lessons for question in lesson.questions)
-    return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_frames": {}}
 
+    def _asked(self, log_id: str, question: Row, group: Row) -> Row:
+        answer = None if self._writer is None else self._writer(self.store, log_id, group, question)
+        asked = as_asked(question, group, self.config.regions, answer)
+        if asked is None or question["group_id"] != group["group_id"]:
+            raise StoreError(f"{self.store.root} has changed since it was indexed (log {log_id}): start again")
+        return asked
 
-def lesson_texts(lessons: Iterable[Lesson]) -> Iterator[str]:
-    """Every question as it is asked, with its options, and every answer."""
-    for lesson in lessons:
-        for question in lesson.questions:
-            yield from (part["text"] for part in question_content(question))
-            yield question["answer"]
+    def _shown(self, lesson: int, group: Row) -> tuple[Image.Image, ...]:
+        """Frames; where they are kept and numbers are dealt anew, the bare ones are kept."""
+        size_px, style = self.config.image_size_px, style_of(self.config.regions)
+        if not self.config.cache_images:
+            return tuple(marked_frames(self.store, group, size_px, style=style))
+        key = (int(self.index.log[lesson]), int(self.index.group[lesson]))
+        if key not in self._frames:
+            kept = "none" if self._renumbered else style
+            self._frames[key] = tuple(marked_frames(self.store, group, size_px, style=kept))
+        return self._drawn(self._frames[key], group) if self._renumbered else self._frames[key]
 
-
-def _lessons_of(store: Store, log_id: str, split: str, families: Sequence[str], size: int) -> list[Lesson]:
-    questions = store.read("questions", log_id, QUESTION_COLUMNS)
-    chosen = pc.equal(questions["split"], split)
-    if families:
-        chosen = pc.and_(chosen, pc.is_in(questions["family"], value_set=pa.array(list(families), pa.string())))
-    by_group: dict[str, list[Row]] = {}
-    for question in questions.filter(chosen).to_pylist():
-        by_group.setdefault(question["group_id"], []).append(question)
-    if not by_group:
-        return []
-    groups = {group["group_id"]: group for group in store.read("groups", log_id).to_pylist()}
-    lost = sorted(set(by_group) - set(groups))
-    if lost:
-        about = f"log {log_id} has questions about the group {lost[0]}"
-        raise StoreError(f"{about}, which is not there: run `drive-vqa generate` again")
-    return [
-        Lesson(groups[group_id], tuple(asked[start : start + size]))
-        for group_id, asked in by_group.items()
-        for start in range(0, len(asked), size)
-    ]
+    def _drawn(self, frames: Sequence[Image.Image], group: Row) -> tuple[Image.Image, ...]:
+        drawn = []
+        for context, (frame, view) in enumerate(zip(frames, group["context"], strict=True)):
+            scale = (frame.width / view["width"], frame.height / view["height"])
+            drawn.append(draw_marks(frame, regions_at(group, context), scale, style="fill"))
+        return tuple(drawn)

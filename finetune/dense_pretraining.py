@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 NUMBERS = len(MARK_COLORS_RGB)
 TARGETS = 6
 """Regressed for each mark: box (u0, v0, u1, v1 as shares of the picture), ln(distance / 20 m), bearing / 45°."""
+MOST_MARKS = 6
+"""Marks drawn in one picture."""
 DISTANCE_SCALE_M = 20.0
 BEARING_SCALE_DEG = 45.0
 PRESENCE_WEIGHT = 1.0
@@ -94,16 +96,17 @@ def pretrain_vision(vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: F
         ConfigError: the adapter does not train the vision tower, or no object of the lessons can be seen.
     """
     settings = config.dense_pretraining
-    visual = vlm.model.get_base_model().model.visual
+    visual = vision_tower(vlm.model)
     trained = [(name, parameter) for name, parameter in visual.named_parameters() if parameter.requires_grad]
     if not trained:
         raise ConfigError(
-            "dense_pretraining trains the vision tower: add visual to lora.modules_to_save, or set steps=0"
+            "dense_pretraining trains the vision tower: set method=full and learning_rates.vision, add visual to "
+            "lora.modules_to_save, or set dense_pretraining.steps=0"
         )
     pictures = read_pictures(store, lessons, config.image_size_px)
     if not pictures:
         raise ConfigError("dense_pretraining found no marked object in the frames of this split: set steps=0")
-    head = DenseHead(vlm.model.config.text_config.hidden_size).to(vlm.device)
+    head = DenseHead(vlm.model.config.get_text_config().hidden_size).to(vlm.device)
     optimizer = MuonWithAdamW(
         [*trained, *head.named_parameters()],
         learning_rate=settings.learning_rate,
@@ -111,6 +114,18 @@ def pretrain_vision(vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: F
         weight_decay=0.0,
     )
     _loop(visual, head, optimizer, pictures, vlm.processor, config, run)
+
+
+def vision_tower(model: Any) -> Any:
+    """The vision tower of a model, whatever adapters and wrappers are around it.
+
+    Raises:
+        ConfigError: it has none of Qwen's kind.
+    """
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] == "visual":
+            return module
+    raise ConfigError("dense_pretraining knows the vision towers of Qwen's models alone: set dense_pretraining.steps=0")
 
 
 def _loop(
@@ -128,9 +143,10 @@ def _loop(
     device = next(head.parameters()).device
     visual.train()
     for step, batch in enumerate(_batches(pictures, settings, rng), start=1):
-        inputs = processor.images([image for image, _ in batch])
-        output = visual(inputs.pixel_values.to(device), grid_thw=inputs.grid_thw.to(device))
-        cells_high, cells_wide = (int(value) // processor.merge_size for value in inputs.grid_thw[0, 1:])
+        inputs = processor.images([image for image, _ in batch]).inputs
+        grid = inputs["image_grid_thw"]
+        output = visual(inputs["pixel_values"].to(device), grid_thw=grid.to(device))
+        cells_high, cells_wide = (int(value) // processor.merge_size for value in grid[0, 1:])
         targets = torch.stack([cell_targets(marked, cells_high, cells_wide) for _, marked in batch]).to(device)
         presence, predicted = head(output.pooler_output.float())
         loss = dense_loss(presence, predicted, targets.flatten(0, 1))
@@ -211,12 +227,12 @@ def _batches(
 
 
 def _marked(picture: Picture, rng: np.random.Generator) -> tuple[Image.Image, dict[int, MarkedObject]]:
-    """Numbers dealt at random to at most six objects; mirrored at every other visit on average."""
+    """Numbers dealt at random to some of the objects; mirrored at every other visit on average."""
     mirrored = bool(rng.integers(2))
     image = ImageOps.mirror(picture.image) if mirrored else picture.image
-    count = min(len(picture.objects), 6)
+    count = min(len(picture.objects), MOST_MARKS)
     chosen = rng.choice(len(picture.objects), count, replace=False)
-    numbers = 1 + rng.choice(NUMBERS - 1, count, replace=False)
+    numbers = rng.choice(NUMBERS, count, replace=False)
     marked = {
         int(number): _mirror(picture.objects[index]) if mirrored else picture.objects[index]
         for number, index in zip(numbers, chosen, strict=True)

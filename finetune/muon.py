@@ -8,7 +8,7 @@ too, which multiplies in bfloat16: on a CPU that lacks it, one step takes ten se
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,9 @@ from jaxtyping import Float
 
 MATRIX = 2
 MOMENTUM = 0.95
+ADAMW_BETAS = (0.9, 0.95)
+"""AdamW beside Muon, as in the runs of Muon's author."""
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic that pushes all singular values towards 1."""
 NEWTON_SCHULZ_STEPS = 5
@@ -35,7 +38,19 @@ def orthogonal(matrix: Float[torch.Tensor, "rows columns"]) -> Float[torch.Tenso
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, made orthogonal, scaled for the matrix's shape."""
 
-    def __init__(self, matrices: Iterable[torch.nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        matrices: Iterable[torch.nn.Parameter] | Iterable[dict[str, Any]],
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            matrices: what to train, or groups of them with a `lr` and `weight_decay` of their own.
+            learning_rate: where a group has none.
+            weight_decay: where a group has none.
+        """
         super().__init__(matrices, {"lr": learning_rate, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -54,8 +69,33 @@ class Muon(torch.optim.Optimizer):
                 matrix.add_(update, alpha=-group["lr"] * math.sqrt(max(1.0, matrix.shape[0] / matrix.shape[1])))
 
 
-class MuonWithAdamW(torch.optim.Optimizer):
-    """Two optimizers whose parameter groups stand in one list, so that a scheduler drives both."""
+class JoinedOptimizers(torch.optim.Optimizer):
+    """Several optimizers whose parameter groups stand in one list, so that a scheduler drives all."""
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self._parts = list(parts)
+        groups = [group for part in self._parts for group in part.param_groups]
+        super().__init__([{"params": group["params"]} for group in groups], {})
+        self.param_groups = groups
+
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One step of each."""
+        for part in self._parts:
+            part.step(closure)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all."""
+        return {"parts": [part.state_dict() for part in self._parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+        for part, state in zip(self._parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self.param_groups = [group for part in self._parts for group in part.param_groups]
+
+
+class MuonWithAdamW(JoinedOptimizers):
+    """Muon for matrices and AdamW for the rest, each with one learning rate."""
 
     def __init__(
         self,
@@ -74,31 +114,16 @@ class MuonWithAdamW(torch.optim.Optimizer):
             weight_decay: of both.
         """
         named = list(named_parameters)
-        matrices = [parameter for name, parameter in named if _is_matrix(name, parameter)]
-        rest = [parameter for name, parameter in named if not _is_matrix(name, parameter)]
-        self._parts: list[torch.optim.Optimizer] = []
+        matrices = [parameter for name, parameter in named if is_matrix(name, parameter)]
+        rest = [parameter for name, parameter in named if not is_matrix(name, parameter)]
+        parts: list[torch.optim.Optimizer] = []
         if matrices:
-            self._parts.append(Muon(matrices, muon_learning_rate, weight_decay))
+            parts.append(Muon(matrices, muon_learning_rate, weight_decay))
         if rest:
-            self._parts.append(torch.optim.AdamW(rest, lr=learning_rate, betas=(0.9, 0.95), weight_decay=weight_decay))
-        super().__init__([{"params": [parameter for _, parameter in named]}], {})
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
-
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """One step of both."""
-        for part in self._parts:
-            part.step(closure)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The states of both."""
-        return {"parts": [part.state_dict() for part in self._parts]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Put back what `state_dict` gave."""
-        for part, state in zip(self._parts, state_dict["parts"], strict=True):
-            part.load_state_dict(state)
-        self.param_groups = [group for part in self._parts for group in part.param_groups]
+            parts.append(torch.optim.AdamW(rest, lr=learning_rate, betas=ADAMW_BETAS, weight_decay=weight_decay))
+        super().__init__(parts)
 
 
-def _is_matrix(name: str, parameter: torch.nn.Parameter) -> bool:
-    return parameter.ndim == MATRIX and "embed_tokens" not in name and "lm_head" not in name
+def is_matrix(name: str, parameter: torch.nn.Parameter) -> bool:
+    """Whether Muon is for it: a matrix that maps activations, not a table of embeddings or the head."""
+    return parameter.ndim == MATRIX and "embed" not in name and "lm_head" not in name

@@ -1,47 +1,53 @@
-"""Supervised LoRA fine-tuning of a local Qwen2.5-VL on the questions of a store.
+"""Supervised fine-tuning of a vision-language model on the questions of a store.
 
     RUN/base/          the tiny model, where `--model tiny` asked for it
-    RUN/adapter/       PEFT adapter; appears only when training has ended
+    RUN/adapter/       PEFT adapter; RUN/model/ after full tuning; appears only when training has ended
     RUN/checkpoints/   what --resume goes on from
     RUN/config.yaml    resolved settings
+    RUN/log.jsonl      losses and speed, one line a record
+    RUN/samples.md     what the model is shown and what carries loss, to be read by a person
     RUN/run.json       base, digest of the questions, what was trained: what prediction needs
 
-Everything appears under its final name only when complete.
+Everything appears under its final name only when complete. Several processes (`torchrun`, `accelerate launch`) run the same
+function; the first one alone writes.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from accelerate import PartialState
 
 from drive_vqa._version import __version__
 from drive_vqa.config import flatten, save_config, to_dict
-from drive_vqa.errors import ConfigError
-from drive_vqa.store import Store, write_json
-from drive_vqa.tracking import Run, mlflow_run
+from drive_vqa.errors import ConfigError, ModelError
+from drive_vqa.store import Store
+from drive_vqa.tracking import TrackedRun, config_digest, mlflow_run
 from drive_vqa.vlm import RUN_FILE, Vlm, load_vlm
-from finetune.adapter import add_adapter
+from drive_vqa.weights_digest import weights_digest
+from finetune.adapter import check_method, prepare
+from finetune.arguments import training_arguments
+from finetune.checkpoint_record import Origin
+from finetune.checkpoints import last_checkpoint
 from finetune.collate import Collator
 from finetune.config import FinetuneConfig
-from finetune.dataset import Lesson, LessonDataset, lesson_texts, lessons_digest, read_lessons
+from finetune.dataset import AnswerWriter, data_digest, read_index
 from finetune.dense_pretraining import pretrain_vision
+from finetune.finish import Trained, finish
+from finetune.flops import model_flops
+from finetune.gpu_peaks import peak_flops
+from finetune.guards.trained import check_trained_modules, listed_modules
 from finetune.meter import Meter
-from finetune.tiny import make_tiny_base
-from finetune.trainer import PackedTrainer, count_trainable
+from finetune.plan import Plan, evaluation_rows
+from finetune.task import Task, make_task
+from finetune.trainer import PackedTrainer
+from finetune.validation import Validation
+from finetune.watch import Watch
 
 logger = logging.getLogger(__name__)
-
-TINY = "tiny"
-CHECKPOINTS_KEPT = 2
 
 
 def finetune(
@@ -51,163 +57,130 @@ def finetune(
     model: str,
     out: Path,
     resume: bool = False,
+    device: str | None = None,
     tracking_uri: str | None = None,
-) -> Path:
-    """Train an adapter.
+    answers: AnswerWriter | None = None,
+) -> Trained:
+    """Train an adapter, or a whole small model.
 
     Args:
         store: with groups and questions.
         config: a recipe.
-        model: `tiny`, or the path of a local Qwen2.5-VL checkpoint.
+        model: `tiny`, the folder of a checkpoint, or its name on the hub.
         out: run folder; new or empty unless `resume`.
         resume: go on from the last checkpoint in `out`; from the start where there is none.
+        device: cpu or cuda; default: CUDA where there is one.
         tracking_uri: MLflow store; default: in `out`.
-
-    Returns:
-        `out`.
+        answers: writes the traces that `config.answers` asks for.
 
     Raises:
-        ConfigError: `out` holds something already.
+        ConfigError: `out` holds something already, or the settings do not fit the model or what is resumed.
         StoreError: nothing to learn.
         ModelError: the model cannot be loaded, does not fit the questions, or training diverged.
     """
+    state = _start(device)
+    check_method(config)
     _prepare_folder(out, resume=resume)
-    lessons = read_lessons(store, config.split, config.families, config.questions_per_sequence)
-    base = make_tiny_base(out / "base", config.seed, lesson_texts(lessons)) if model == TINY else Path(model)
-    save_config(config, out / "config.yaml")
-    digest = lessons_digest(lessons)
-    tags = {"code_version": __version__, "dataset_digest": digest, "base": base.name}
-    params = flatten(to_dict(config))
-    with mlflow_run(out, "finetune", tracking_uri=tracking_uri, params=params, tags=tags) as run:
-        vlm = load_vlm(base)
-        torch.manual_seed(config.seed)  # for the adapter's random half
-        adapted = Vlm(add_adapter(vlm.model, config.lora, base), vlm.processor, config.image_size_px)
-        _train(adapted, store, lessons, config, out, run, resume=resume)
-        _finish(adapted, config, base, digest, lessons, out)
-        run.log_artifact(out / "adapter")
-        run.log_artifact(out / "config.yaml")
-        run.log_artifact(out / RUN_FILE)
-    return out
+    task = make_task(store, config, model, out, answers, state)
+    plan = Plan.make(task.index, config, processes=state.num_processes)
+    digest, base_digest = data_digest(store, task.index, config), weights_digest(task.base)
+    settings = flatten(to_dict(config))
+    origin = Origin(settings, digest, base_digest, state.num_processes, state.device.type)
+    checkpoint = last_checkpoint(out / "checkpoints", origin) if resume else None
+    if state.is_main_process:
+        save_config(config, out / "config.yaml")
+    tags = {
+        "code_version": __version__,
+        "config_hash": config_digest(to_dict(config)),
+        "dataset_digest": digest,
+        "base": task.base.name,
+    }
+    with mlflow_run(
+        out, "finetune", tracking_uri=tracking_uri, params=settings, tags=tags, resume=resume, system_metrics=True
+    ) as run:
+        run.log_input(store.root.name, digest, source="drive-vqa store")
+        logger.info("%s", plan.describe())
+        trainer = _trainer(task, plan, origin, run, state)
+        if checkpoint is None and config.dense_pretraining.steps:
+            _pretrain(task, trainer, run)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        return finish(task, trainer, run, origin)
 
 
-def _train(
-    vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: FinetuneConfig, out: Path, run: Run, *, resume: bool
-) -> None:
-    dataset = LessonDataset(store, lessons, config.image_size_px, cache_images=config.cache_images)
-    checkpoint = last_checkpoint(out / "checkpoints") if resume else None
-    if checkpoint is not None:
-        logger.info("going on from %s", checkpoint)
-    elif config.dense_pretraining.steps:
-        pretrain_vision(vlm, store, lessons, config, run)
-    trainer = build_trainer(vlm, dataset, config, out / "checkpoints", run)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+def _start(device: str | None) -> PartialState:
+    """Join the other processes, where there are some."""
+    if device is not None and torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ModelError("CUDA was asked for and this machine has none: use --device cpu")
+    return PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
 
 
-def build_trainer(
-    vlm: Vlm, dataset: LessonDataset, config: FinetuneConfig, checkpoints: Path, run: Run
-) -> PackedTrainer:
-    """The trainer of a run.
-
-    Args:
-        vlm: with an adapter to train.
-        dataset: what to learn.
-        config: a recipe.
-        checkpoints: folder for checkpoints.
-        run: where numbers go.
-    """
-    meter = Meter(run, config.max_seconds)
-    trainer = PackedTrainer(
+def _trainer(task: Task, plan: Plan, origin: Origin, run: TrackedRun, state: PartialState) -> PackedTrainer:
+    config, out = task.config, task.out
+    arguments = training_arguments(config, out / "checkpoints", state.device, plan.steps)
+    model = _prepared_model(task, arguments.device)
+    meter = Meter(
+        run,
+        config.max_seconds,
+        log=out / "log.jsonl",
+        flops=model_flops(model),
+        peak_flops=peak_flops(arguments.device, arguments.bf16),
+        steps_per_epoch=plan.steps_per_epoch,
+    )
+    collator = Collator(task.processor, config.pack, _longest(model), config.image_size_px)
+    dataset = task.dataset(task.index)
+    return PackedTrainer(
         config=config,
+        plan=plan,
+        processor=task.processor,
+        origin=origin,
         meter=meter,
-        image_token_id=vlm.processor.image_token_id,
-        model=vlm.model,
-        args=training_arguments(config, checkpoints, vlm.device),
+        watch=Watch(config, task.processor, dataset, collator, plan, out / "samples.md"),
+        validation=_validation(task, collator),
+        model=model,
+        args=arguments,
         train_dataset=dataset,
-        data_collator=Collator(vlm.processor, config.pack, _longest(vlm)),
-        callbacks=[meter],
-    )
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    return trainer
-
-
-def training_arguments(config: FinetuneConfig, checkpoints: Path, device: torch.device) -> TrainingArguments:
-    """Our settings in the words of the library."""
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
-    return TrainingArguments(
-        output_dir=str(checkpoints),
-        per_device_train_batch_size=config.batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation,
-        num_train_epochs=config.epochs,
-        max_steps=config.max_steps or -1,
-        learning_rate=config.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=config.warmup_fraction,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        bf16=bf16,
-        use_cpu=device.type == "cpu",
-        logging_steps=config.log_steps,
-        logging_nan_inf_filter=False,
-        save_steps=config.checkpoint_steps,
-        save_total_limit=CHECKPOINTS_KEPT,
-        dataloader_num_workers=config.workers,
-        dataloader_pin_memory=device.type == "cuda",
-        dataloader_persistent_workers=config.workers > 0,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        report_to="none",
-        disable_tqdm=True,
-        seed=config.seed,
-        data_seed=config.seed,
-        **_recomputation(enabled=config.gradient_checkpointing),
+        data_collator=collator,
     )
 
 
-def _recomputation(*, enabled: bool) -> dict[str, bool]:
-    """Gradient checkpointing, which transformers 5.23 renamed."""
-    names = {field.name for field in fields(TrainingArguments)}
-    name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
-    return {name: True} if enabled else {}
+def _prepared_model(task: Task, device: torch.device) -> Any:
+    """The model with exactly what the recipe names trainable."""
+    config = task.config
+    loaded = load_vlm(task.base, device=str(device), quantized=config.method == "qlora")
+    family = task.processor.family
+    listed = listed_modules(loaded.model, family, config)
+    torch.manual_seed(config.seed)  # for the adapter's random half
+    model = prepare(loaded.model, family, config, task.base)
+    check_trained_modules(model, listed)
+    return model
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint; its state file is written last."""
-    complete = [path for path in folder.glob("checkpoint-*") if (path / "trainer_state.json").is_file()]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def _validation(task: Task, collator: Collator) -> Validation | None:
+    """The held-out questions, where the recipe looks at some."""
+    evaluation, config = task.config.evaluation, task.config
+    if not evaluation.steps:
+        return None
+    index = read_index(task.store, config, task.processor, split=evaluation.split, writer=task.answers)
+    chosen = index.sample(evaluation.questions, config.seed)
+    return Validation(task.dataset(chosen), collator, evaluation_rows(chosen, config.tokens_per_row), config.workers)
+
+
+def _pretrain(task: Task, trainer: PackedTrainer, run: TrackedRun) -> None:
+    vlm = Vlm(trainer.model, task.processor, task.config.image_size_px)
+    dataset = task.dataset(task.index)
+    lessons = [dataset.lesson(number) for number in range(len(dataset))]
+    pretrain_vision(vlm, task.store, lessons, task.config, run)
+
+
+def _longest(model: Any) -> int:
+    text = model.config.get_text_config()
+    return int(text.max_position_embeddings)
 
 
 def _prepare_folder(out: Path, *, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a new folder")
-    if not resume and any((out / name).exists() for name in ("adapter", "checkpoints", RUN_FILE)):
+    used = [name for name in ("adapter", "model", "checkpoints", RUN_FILE) if (out / name).exists()]
+    if used and not resume:
         raise ConfigError(f"{out} holds a run already: give --out a new folder, or --resume to go on with it")
     out.mkdir(parents=True, exist_ok=True)
-
-
-def _longest(vlm: Vlm) -> int:
-    return int(vlm.model.config.text_config.max_position_embeddings)
-
-
-def _finish(vlm: Vlm, config: FinetuneConfig, base: Path, digest: str, lessons: Sequence[Lesson], out: Path) -> None:
-    """Put the adapter and the record in place, complete or not at all."""
-    partial = out / f".adapter.{os.getpid()}.tmp"
-    try:
-        vlm.model.peft_config[
-            "default"
-        ].base_model_name_or_path = base.name  # no path of this machine in what is shared
-        vlm.model.save_pretrained(str(partial), save_embedding_layers=False)  # saved already where they were trained
-        (partial / "README.md").unlink(missing_ok=True)  # the library's model card is an empty form
-        shutil.rmtree(out / "adapter", ignore_errors=True)
-        partial.replace(out / "adapter")
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    record: dict[str, Any] = {
-        "base": Path(os.path.relpath(base.resolve(), out.resolve())).as_posix(),
-        "code_version": __version__,
-        "dataset_digest": digest,
-        "questions": sum(len(lesson.questions) for lesson in lessons),
-        "image_size_px": list(config.image_size_px),
-        "trainable_parameters": count_trainable(vlm.model),
-    }
-    write_json(out / RUN_FILE, record)

@@ -1,41 +1,78 @@
-"""The library's trainer with our loss: packed rows, answers only, and nothing silently wrong."""
+"""The library's trainer with our rows, our loss and our looks at held-out questions."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
-from transformers import Trainer
+from torch.utils.data import DataLoader
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerControl
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from drive_vqa.errors import ModelError
-from finetune.adapter import trainable_names
+from drive_vqa.vlm import ChatProcessor
+from finetune.checkpoints import AtomicCheckpoints
 from finetune.config import FinetuneConfig
+from finetune.guards.batch_images import check_batch_images
+from finetune.guards.finite import check_gradient_norm, check_loss
+from finetune.loss import Batch, answer_loss
 from finetune.meter import Meter
-from finetune.muon import MuonWithAdamW
-from finetune.packing import IGNORED, packed_attention, packed_positions
+from finetune.optimizers import build_optimizer
+from finetune.plan import Plan
+from finetune.validation import Validation
+from finetune.watch import Watch
 
-Batch = dict[str, torch.Tensor]
 
+class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
+    """Trains on the rows of a plan, which is the whole training in one pass."""
 
-class PackedTrainer(Trainer):  # type: ignore[misc]
-    """Trains on batches of `finetune.collate.Collator`."""
-
-    def __init__(self, *, config: FinetuneConfig, meter: Meter, image_token_id: int, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        config: FinetuneConfig,
+        plan: Plan,
+        processor: ChatProcessor,
+        meter: Meter,
+        watch: Watch,
+        validation: Validation | None,
+        **options: Any,
+    ) -> None:
         """Prepare.
 
         Args:
-            config: which optimizer and how fast.
+            config: a recipe.
+            plan: which lessons each step holds.
+            processor: of the model.
             meter: told what each batch held.
-            image_token_id: of the model.
+            watch: of this training.
+            validation: held-out rows, where the recipe looks at some.
             options: of `transformers.Trainer`.
         """
-        super().__init__(**options)
+        held_out = None if validation is None else validation.dataset  # the library wants to see one
+        super().__init__(callbacks=[meter, watch, *_patience(config)], eval_dataset=held_out, **options)
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+        watch.attach(self)
+        self.meter = meter
+        self._watch = watch
         self._config = config
-        self._meter = meter
-        self._image_token_id = image_token_id
-        self.model_accepts_loss_kwargs = (
-            True  # so that the trainer hands over the number of answer tokens of a whole step
+        self._plan = plan
+        self._processor = processor
+        self._validation = validation
+        # so that the trainer hands over the number of answer tokens of a whole step
+        self.model_accepts_loss_kwargs = True
+
+    def get_train_dataloader(self) -> DataLoader:
+        """All batches of the training, each process its own."""
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=self._plan,
+            collate_fn=self.data_collator,
+            num_workers=self._config.workers,
+            pin_memory=self.args.dataloader_pin_memory,
+            persistent_workers=self._config.workers > 0,
         )
+        prepared: DataLoader = self.accelerator.prepare(loader)
+        return prepared
 
     def compute_loss(
         self,
@@ -49,76 +86,52 @@ class PackedTrainer(Trainer):  # type: ignore[misc]
         Raises:
             ModelError: it is not a finite number.
         """
-        del return_outputs  # there is no evaluation loop
-        self._meter.count(inputs)
-        total, count = answer_loss(model, inputs, self._image_token_id)
+        del return_outputs  # looks at held-out questions have a way of their own
+        self.meter.count(inputs)
+        check_batch_images(inputs, self._processor)
+        total, count = answer_loss(model, inputs)
         loss = total / (count if num_items_in_batch is None else num_items_in_batch)
-        if not torch.isfinite(loss):
-            step = self.state.global_step
-            raise ModelError(
-                f"the loss of step {step + 1} is {loss.item()}: lower learning_rate, or set precision=fp32"
-            )
+        check_loss(loss, self.model, inputs, self.state.global_step + 1)
+        # gradients are averaged over processes, and this is a share of a sum
         return loss * self.accelerator.num_processes if self.args.average_tokens_across_devices else loss
 
+    def evaluate(self, *_: Any, **_more: Any) -> dict[str, float]:
+        """Mean negative log-likelihood of the held-out answers, as `eval_loss`."""
+        assert self._validation is not None, "the recipe asks for no looks"
+        loss = self._validation.loss(self)
+        metrics = {"eval_loss": loss}
+        self.log(metrics)
+        self.meter.record(self.state.global_step, {"eval/loss": loss})
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> torch.Tensor | float:
+        """Clip gradients, which must be finite.
+
+        Raises:
+            ModelError: they are not.
+        """
+        norm: torch.Tensor | float = super()._clip_grad_norm(model)
+        check_gradient_norm(norm, self.model, self.state.global_step + 1)
+        return norm
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        """Write a checkpoint of a model whose frozen weights have not moved."""
+        self._watch.check_frozen(self.state.global_step)
+        super()._save_checkpoint(model, trial)
+
+    def last_losses(self) -> dict[str, float]:
+        """The last recorded loss of the training, and the lowest on held-out questions."""
+        recorded = [entry["loss"] for entry in self.state.log_history if "loss" in entry]
+        losses = {"train/loss": float(recorded[-1])} if recorded else {}
+        return losses if self.state.best_metric is None else {**losses, "eval/loss": float(self.state.best_metric)}
+
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """The optimizer that the recipe asks for."""
-        if self._config.optimizer == "adamw":
-            return cast(torch.optim.Optimizer, super().create_optimizer(model))
-        trained = self.model if model is None else model
-        self.optimizer: torch.optim.Optimizer = MuonWithAdamW(
-            [(name, parameter) for name, parameter in trained.named_parameters() if parameter.requires_grad],
-            learning_rate=self._config.learning_rate,
-            muon_learning_rate=self._config.muon_learning_rate,
-            weight_decay=self._config.weight_decay,
-        )
+        """The optimizer that the recipe asks for, each part of the model with its own rate."""
+        self.optimizer = build_optimizer(self.model if model is None else model, self._config)
         return self.optimizer
 
 
-def answer_loss(model: Any, batch: Batch, image_token_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Summed negative log-likelihood of the answer tokens and their number.
-
-    Logits are made only where some row's next token is an answer's, since a vocabulary is far wider than the model.
-    """
-    labels = batch["labels"]
-    kept = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()
-    if len(kept) == 0:
-        raise ModelError("a batch has no answer to learn from")
-    logits = model(**forward_inputs(model, batch, image_token_id), logits_to_keep=kept).logits
-    targets = labels[:, kept + 1]
-    total = torch.nn.functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
-    return total, (targets != IGNORED).sum()
-
-
-def forward_inputs(model: Any, batch: Batch, image_token_id: int) -> dict[str, Any]:
-    """Arguments of the model's forward pass: masks and positions are made here, on the model's device."""
-    segment, input_ids = batch["segment"], batch["input_ids"]
-    prefix_positions, _ = _rope_index(model)(
-        input_ids,
-        mm_token_type_ids=(input_ids == image_token_id).int(),
-        image_grid_thw=batch["image_grid_thw"],
-        attention_mask=(segment == 0).long(),
-    )
-    return {
-        "input_ids": input_ids,
-        "position_ids": packed_positions(prefix_positions, segment, batch["offset"]),
-        "attention_mask": packed_attention(segment),
-        "pixel_values": batch["pixel_values"],
-        "image_grid_thw": batch["image_grid_thw"],
-        "use_cache": False,
-    }
-
-
-def _rope_index(model: Any) -> Any:
-    """The model's own rule for positions, wherever wrappers have put it."""
-    for module in model.modules():
-        if hasattr(module, "get_rope_index"):
-            return module.get_rope_index
-    raise ModelError("the model has no M-RoPE positions: only Qwen2.5-VL is known")
-
-
-def count_trainable(model: Any) -> int:
-    """Parameters that training changes."""
-    names = set(trainable_names(model))
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if name in names)
+def _patience(config: FinetuneConfig) -> list[TrainerCallback]:
+    looks = config.evaluation.patience
+    return [EarlyStoppingCallback(early_stopping_patience=looks)] if looks else []

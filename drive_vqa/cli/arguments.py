@@ -127,23 +127,54 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     finetune = _command(commands, "finetune", "train a LoRA adapter on the questions of the train split")
     finetune.add_argument("store", type=Path, metavar="STORE")
-    finetune.add_argument("--recipe", metavar="NAME|FILE", help="tiny, stride or a YAML file (default: by the model)")
-    finetune.add_argument("--model", required=True, metavar="tiny|PATH", help="a local Qwen2.5-VL folder, or tiny")
+    finetune.add_argument(
+        "--recipe",
+        metavar="NAME|FILE",
+        help="tiny, stride, cold_start or a YAML file (default: tiny or stride, by the model)",
+    )
+    finetune.add_argument(
+        "--model", required=True, metavar="tiny|PATH|NAME", help="tiny, a local model folder or a name on the hub"
+    )
     finetune.add_argument("--out", type=Path, required=True, metavar="RUN")
     finetune.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
+    finetune.add_argument(
+        "--sweep",
+        action="append",
+        metavar="KEY=A,B",
+        help="train once for each value of a setting, in RUN/NAME each; several options: every combination",
+    )
+    _add_device(finetune)
     _add_tracking(finetune)
     _take_overrides(finetune)
+
+    merge = _command(
+        commands, "merge", "write an adapter and its base as one ordinary checkpoint, and check that it answers alike"
+    )
+    merge.add_argument("run", type=Path, metavar="RUN")
+    merge.add_argument("--out", type=Path, required=True, metavar="DIR")
+    merge.add_argument("--model", type=Path, metavar="PATH", help="the base, where it is no longer where RUN says")
+    merge.add_argument(
+        "--dtype",
+        choices=("auto", "bf16", "fp16", "fp32"),
+        default="auto",
+        help="of the weights (default: the base's own)",
+    )
+    _add_device(merge)
 
     predict = _command(commands, "predict", "answer the questions of a split with a model")
     predict.add_argument("store", type=Path, metavar="STORE")
     predict.add_argument("--split", default="test", metavar="NAME")
     predict.add_argument(
-        "--model", required=True, metavar="tiny|PATH", help="a local folder; tiny: the base of --adapter"
+        "--model",
+        required=True,
+        metavar="tiny|PATH|NAME",
+        help="a folder or a name on the hub; tiny: the base of --adapter",
     )
     predict.add_argument("--adapter", type=Path, metavar="RUN")
     predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")
     predict.add_argument("--batch-size", type=positive, default=16, metavar="N")
     predict.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
+    _add_device(predict)
 
     evaluate = _command(commands, "evaluate", "score predictions: localization, consistency, safety, with baselines")
     evaluate.add_argument("store", type=Path, metavar="STORE")
@@ -187,6 +218,10 @@ def _take_overrides(command: argparse.ArgumentParser) -> None:
     """Settings may stand anywhere after the command, which argparse alone cannot do: see `parse`."""
     command.usage = f"{command.format_usage().removeprefix('usage: ').rstrip()} [key.sub=value ...]"
     command.set_defaults(overrides=[])
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", metavar="cpu|cuda", help="default: cuda where there is one")
 
 
 def _add_tracking(command: argparse.ArgumentParser) -> None:

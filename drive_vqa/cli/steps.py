@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,18 +192,66 @@ def _preview(store: Store, per_type: int) -> None:
 
 def _finetune(arguments: argparse.Namespace) -> int:
     from finetune.config import load_recipe
-    from finetune.sft import finetune
+    from finetune.sweep import parse_axes
 
     recipe = arguments.recipe or ("tiny" if arguments.model == "tiny" else "stride")
-    run = finetune(
-        Store.open(arguments.store),
-        load_recipe(recipe, arguments.overrides),
-        model=arguments.model,
+    axes = parse_axes(arguments.sweep or [])
+    if axes:
+        return _sweep(arguments, recipe, axes)
+    _train(arguments, load_recipe(recipe, arguments.overrides), arguments.out, resume=arguments.resume)
+    return 0
+
+
+def _sweep(arguments: argparse.Namespace, recipe: str, axes: Any) -> int:
+    from finetune.sweep import sweep
+
+    result = sweep(
+        recipe,
+        arguments.overrides,
+        axes,
         out=arguments.out,
+        train=lambda config, out, resume: _train(arguments, config, out, resume=resume),
         resume=arguments.resume,
         tracking_uri=arguments.tracking_uri,
     )
-    logger.info("adapter: %s", run / "adapter")
+    logger.info("best: %s, all: %s", result.best, arguments.out / "sweep.csv")
+    return 1 if result.failed else 0
+
+
+def _train(arguments: argparse.Namespace, config: Any, out: Path, *, resume: bool) -> Mapping[str, float]:
+    """One run; its last losses."""
+    from finetune.sft import finetune
+
+    store = Store.open(arguments.store)
+    trained = finetune(
+        store,
+        config,
+        model=arguments.model,
+        out=out,
+        resume=resume,
+        device=arguments.device,
+        tracking_uri=None if arguments.sweep else arguments.tracking_uri,
+        answers=_answers(store, config),
+    )
+    logger.info("trained: %s", trained.weights)
+    return trained.metrics
+
+
+def _answers(store: Store, config: Any) -> Any:
+    """Who writes what is learned to say, where that is more than the plain answer."""
+    if config.answers == "plain":
+        return None
+    from qa_gen.export.trace_settings import trace_settings
+    from qa_gen.tracing.answers import TraceAnswers
+
+    return TraceAnswers(trace_settings(store, config.answers, config.dialect, config.seed))
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from finetune.merge import merge
+
+    merged = merge(arguments.run, arguments.out, base=arguments.model, dtype=arguments.dtype, device=arguments.device)
+    logger.info("merged: %s", merged)
     return 0
 
 
@@ -211,7 +259,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from eval.predict import predict, vlm_answerer
 
     store = Store.open(arguments.store)
-    answer, name = vlm_answerer(arguments.model, arguments.adapter)
+    answer, name = vlm_answerer(arguments.model, arguments.adapter, device=arguments.device)
     out = predict(
         store,
         arguments.split,
@@ -273,6 +321,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
     "view": _view,
     "finetune": _finetune,
+    "merge": _merge,
     "predict": _predict,
     "evaluate": _evaluate,
     "report": _write_report,

@@ -123,7 +123,7 @@ def _scan_radars(recorder: Recorder, keyframe: int, at_s: float) -> Float[np.nda
     """Write all radars; return their points in the global frame, each by its own ego pose."""
     out = recorder.out
     recorder.watch.start()
-    found = []
+    found = [np.zeros((0, 3))]
     for radar in out.rig.radars:
         time_s = at_s + radar.delay_s
         global_SE3_ego = ego_pose(out.scene, time_s)

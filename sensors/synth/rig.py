@@ -7,6 +7,7 @@ cameras x right, y down, z forward; the lidar x right, y forward; radars x forwa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -117,6 +118,14 @@ class Rig:
     radars: tuple[Radar, ...]
 
 
+RigName = Literal["full", "front"]
+"""Six cameras, five radars and the lidar; the front camera and the lidar."""
+
+RIGS: tuple[RigName, ...] = get_args(RigName)
+
+SIZES: dict[RigName, tuple[int, int, int]] = {"full": (800, 450, 1080), "front": (336, 189, 120)}
+"""Width and height of the images in pixels and lidar firings a turn, where nothing else is asked for."""
+
 _CAMERA_MOUNTS: tuple[tuple[str, float, float, float, float, float, float], ...] = (
     ("CAM_FRONT", 70.0, 0.0, 1.70, 0.016, 1.51, -0.035),
     ("CAM_FRONT_RIGHT", 70.0, -55.0, 1.55, -0.493, 1.50, -0.027),
@@ -136,7 +145,7 @@ _RADAR_MOUNTS: tuple[tuple[str, float, float, float, float, float], ...] = (
 )
 
 
-def make_rig(width_px: int = 800, height_px: int = 450, azimuths: int = 1080) -> Rig:
+def make_rig(width_px: int = 800, height_px: int = 450, azimuths: int = 1080, name: RigName = "full") -> Rig:
     """The rig of the synthetic vehicle, with images and sweeps of the given size."""
     forward_SE3_cam = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
     cameras = tuple(
@@ -157,7 +166,7 @@ def make_rig(width_px: int = 800, height_px: int = 450, azimuths: int = 1080) ->
     lidar = Lidar(
         "LIDAR_TOP", _mounted(-90.0, (0.94, 0.0, 1.84), np.eye(3)), np.linspace(-30.67, 10.67, 32), azimuths, 90.0, 0.02
     )
-    return Rig(cameras, lidar, radars)
+    return Rig(cameras, lidar, radars) if name == "full" else Rig(cameras[:1], lidar, ())
 
 
 def centred_intrinsics(width_px: int, height_px: int, field_of_view_deg: float) -> Float[np.ndarray, "3 3"]:

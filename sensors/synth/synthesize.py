@@ -16,7 +16,7 @@ from sensors.synth.camera_render import Stopwatch
 from sensors.synth.capture import Recorder, keyframe_times_s, record_keyframe
 from sensors.synth.map_mask import map_origin_m
 from sensors.synth.nuscenes_writer import SceneRows, claim, dump, synthetic_identity, write_bytes, write_dataset
-from sensors.synth.rig import Rig, make_rig
+from sensors.synth.rig import RIGS, SIZES, Rig, RigName, make_rig
 from sensors.synth.scene import Scene
 from sensors.synth.sky import make_light
 from sensors.synth.tables import VERSION, Tables
@@ -41,11 +41,12 @@ class Settings:
     height_px: int
     azimuths: int
     ground_truth_images: bool
+    rig_name: RigName = "full"
     code_version: str = __version__
 
     def rig(self) -> Rig:
         """The sensors."""
-        return make_rig(self.width_px, self.height_px, self.azimuths)
+        return make_rig(self.width_px, self.height_px, self.azimuths, self.rig_name)
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,11 @@ def synthesize(
     town: str = DEFAULT_TOWN,
     duration_s: float = 20.0,
     workers: int | None = None,
-    width_px: int = 800,
-    height_px: int = 450,
-    azimuths: int = 1080,
+    first_scene: int = 0,
+    rig: RigName = "full",
+    width_px: int | None = None,
+    height_px: int | None = None,
+    azimuths: int | None = None,
     ground_truth_images: bool = False,
 ) -> None:
     """Write a nuScenes v1.0 data set of a synthetic town at `out`, with the version folder `v1.0-mini`.
@@ -92,18 +95,32 @@ def synthesize(
         town: one of `TOWNS`.
         duration_s: of each drive; keyframes are half a second apart.
         workers: processes; default one a core.
-        width_px, height_px: of the images.
-        azimuths: lidar firings a turn.
+        first_scene: number of the first drive; data sets that shall lie in one store need different numbers.
+        rig: `full`, or `front`: the front camera alone and a sparse lidar, for much data in little time.
+        width_px, height_px: of the images; default: what is usual for the rig (`rig.SIZES`).
+        azimuths: lidar firings a turn; likewise.
         ground_truth_images: also write instance masks and depth under `out/synth`.
 
     Raises:
         ConfigError: If a setting is out of range, or `out` holds a data set with other settings.
         DriveVqaError: If a scene failed.
     """
-    settings = Settings(seed, town, duration_s, width_px, height_px, azimuths, ground_truth_images)
-    _check(settings, scenes)
-    claim(out, _WORK, {**asdict(settings), "scenes": scenes})
-    handles = [SceneHandle(out, index, settings) for index in range(scenes)]
+    if rig not in RIGS:
+        raise ConfigError(f"rig: no rig is named {rig!r}; use one of {', '.join(RIGS)}")
+    width, height, firings = SIZES[rig]
+    settings = Settings(
+        seed,
+        town,
+        duration_s,
+        width if width_px is None else width_px,
+        height if height_px is None else height_px,
+        firings if azimuths is None else azimuths,
+        ground_truth_images,
+        rig,
+    )
+    _check(settings, scenes, first_scene)
+    claim(out, _WORK, {**asdict(settings), "scenes": scenes, "first_scene": first_scene})
+    handles = [SceneHandle(out, first_scene + index, settings) for index in range(scenes)]
     if (out / VERSION).is_dir():
         logger.info("%s is complete", out)
         return
@@ -113,15 +130,15 @@ def synthesize(
     write_dataset(out, [handle.part for handle in handles], settings.rig(), [build_town(town)], seed)
 
 
-def _check(settings: Settings, scenes: int) -> None:
+def _check(settings: Settings, scenes: int, first_scene: int) -> None:
     if settings.town not in TOWNS:
         raise ConfigError(f"town: no town is named {settings.town!r}; use one of {', '.join(TOWNS)}")
     if scenes < 1 or settings.duration_s < 1.0:
         raise ConfigError(
             f"scenes and duration_s: at least one scene of 1 s is needed, got {scenes} of {settings.duration_s} s"
         )
-    if settings.seed < 0:
-        raise ConfigError(f"seed: must be 0 or more, got {settings.seed}")
+    if min(settings.seed, first_scene) < 0:
+        raise ConfigError(f"seed and first_scene: must be 0 or more, got {settings.seed} and {first_scene}")
     if min(settings.width_px, settings.height_px) < 32 or settings.azimuths < 8:
         raise ConfigError("width_px, height_px and azimuths: images need 32 pixels a side and sweeps 8 azimuths")
 

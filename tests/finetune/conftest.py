@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,11 @@ from PIL import Image, ImageDraw
 
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
-from drive_vqa.vlm import Vlm, load_vlm
-from finetune.dataset import LessonDataset, read_lessons
+from drive_vqa.vlm import ChatProcessor, Vlm, load_processor, load_vlm
+from finetune.config import FinetuneConfig
+from finetune.dataset import LessonDataset, read_index
 from finetune.tiny import make_tiny_base
+from tests.finetune.tiny_families import make_tiny_family
 
 SIZE_PX = (168, 112)
 LOG = "painted"
@@ -50,9 +54,32 @@ def vlm(base: Path) -> Vlm:
 
 
 @pytest.fixture(scope="session")
-def dataset(store: Store) -> LessonDataset:
+def processor(base: Path) -> ChatProcessor:
+    """Of the tiny model."""
+    return load_processor(base)
+
+
+@pytest.fixture(scope="session")
+def family_vlm(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Vlm]:
+    """The tiny model of a family by its model type; each is made once, so nobody may change its weights."""
+
+    @cache
+    def load(model_type: str) -> Vlm:
+        return load_vlm(make_tiny_family(model_type, tmp_path_factory.mktemp(model_type) / "base"), device="cpu")
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def config() -> FinetuneConfig:
+    """Fits the store."""
+    return FinetuneConfig(image_size_px=SIZE_PX, tokens_per_row=400)
+
+
+@pytest.fixture(scope="session")
+def dataset(store: Store, config: FinetuneConfig, processor: ChatProcessor) -> LessonDataset:
     """All lessons of the store."""
-    return LessonDataset(store, read_lessons(store, "train"), SIZE_PX)
+    return LessonDataset(store, read_index(store, config, processor), config)
 
 
 def _group(source: Path, number: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -69,6 +96,7 @@ def _group(source: Path, number: int, rng: np.random.Generator) -> dict[str, Any
     ]
     return {
         "group_id": f"group-{number}",
+        "kind": ("single", "sequence", "clip")[number % 3],
         "log_id": LOG,
         "frame": number,
         "timestamp_ns": number,
@@ -123,6 +151,8 @@ def _question(group: dict[str, Any], question: str, answer: str, options: list[s
         "frame": group["frame"],
         "family": "ego",
         "type": "painted",
+        "answer_type": "distance" if options is None else "choice",
+        "form": "open" if options is None else "choice",
         "question": question,
         "options": options,
         "answer": answer,

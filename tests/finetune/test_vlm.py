@@ -40,7 +40,7 @@ def test_image_tokens_are_never_an_answer(vlm: Vlm, dataset: LessonDataset) -> N
         from drive_vqa.vlm import left_padded
 
         inputs = left_padded(prompts, [vlm.processor.images(images[0])], vlm.processor)
-        output = vlm.model.generate(**inputs, generation_config=vlm._generation_config(6))
+        output = vlm.model.generate(**inputs, generation_config=vlm.generation_config(6))
     assert not set(output[0, len(prompts[0]) :].tolist()) & set(wanted)
 
 

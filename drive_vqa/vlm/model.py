@@ -1,0 +1,87 @@
+"""A loaded model that answers: batched greedy answers, the same as one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from PIL import Image
+from transformers import GenerationConfig
+
+from drive_vqa.errors import ModelError
+from drive_vqa.prompt import Message
+from drive_vqa.vlm.family import Family
+from drive_vqa.vlm.processor import ChatProcessor, left_padded, padding_id
+
+
+@dataclass(frozen=True, eq=False)
+class Vlm:
+    """A model with its processor, ready to answer.
+
+    Attributes:
+        model: with the adapter, where there is one; in evaluation mode after loading.
+        processor: of the same folder.
+        image_size_px: (width, height) that the model was tuned on; None for an untuned model.
+    """
+
+    model: Any
+    processor: ChatProcessor
+    image_size_px: tuple[int, int] | None = None
+
+    @property
+    def family(self) -> Family:
+        """What kind of model it is."""
+        return self.processor.family
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return cast(torch.device, next(self.model.parameters()).device)
+
+    def generate(
+        self,
+        messages_list: Sequence[Sequence[Message]],
+        images_list: Sequence[Sequence[Image.Image]],
+        max_new_tokens: int = 64,
+    ) -> list[str]:
+        """Greedy answers, batched with padding on the left.
+
+        Args:
+            messages_list: one conversation a question, ending with the user's turn.
+            images_list: the images of each, in the order of their placeholders.
+            max_new_tokens: longest answer.
+
+        Raises:
+            ModelError: placeholders and images do not match.
+        """
+        if len(messages_list) != len(images_list):
+            raise ModelError(f"{len(messages_list)} conversations came with the images of {len(images_list)}")
+        if not messages_list:
+            return []
+        processed = {
+            id(some): self.processor.images(some) for some in images_list
+        }  # a group's questions share its frames
+        images = [processed[id(some)] for some in images_list]
+        prompts = [self.processor.prompt_ids(*pair) for pair in zip(messages_list, images, strict=True)]
+        inputs = {key: value.to(self.device) for key, value in left_padded(prompts, images, self.processor).items()}
+        config = self.generation_config(max_new_tokens)
+        with torch.inference_mode():
+            output = self.model.generate(**inputs, generation_config=config)
+        answers = output[:, inputs["input_ids"].shape[1] :]
+        return [text.strip() for text in self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+    def generation_config(self, max_new_tokens: int | None) -> GenerationConfig:
+        """Greedy; tokens that stand for pictures or turns are never an answer, and only the end of a turn ends one."""
+        end_id = self.processor.end_id
+        added = self.processor.tokenizer.added_tokens_decoder
+        special = {token_id for token_id, token in added.items() if token.special}
+        named = {self.processor.token_id(token) for token in self.family.named_tokens}
+        return GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=end_id,
+            pad_token_id=padding_id(self.processor),
+            suppress_tokens=sorted((special) - {end_id}),
+        )

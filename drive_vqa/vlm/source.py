@@ -1,0 +1,83 @@
+"""Where a model comes from: a local folder, or a name on the hub that the hub's own cache keeps."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from drive_vqa.errors import ModelError
+from drive_vqa.vlm.families import FAMILIES
+from drive_vqa.vlm.family import Family
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
+"""No pickles and no code."""
+
+UNUSABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+"""What the libraries raise for damaged folders."""
+
+KNOWN = ", ".join(family.name for family in FAMILIES.values())
+
+
+def model_folder(base: Path | str) -> Path:
+    """The folder of a model; a folder that exists wins over a name on the hub.
+
+    Args:
+        base: a folder, or `org/name`.
+
+    Raises:
+        ModelError: there is no such folder, and no such model in the hub's cache or on the hub.
+    """
+    folder, name = Path(base), str(base)
+    if folder.exists() or not HUB_NAME.fullmatch(name):
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(WANTED_FILES)))
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        reason = one_line(error)
+        raise ModelError(
+            f"{name} is no folder here and cannot be had from the hub ({reason}): give a folder, or connect and log in"
+        ) from error
+
+
+def family_of(base: Path) -> Family:
+    """The family of a model folder.
+
+    Raises:
+        ModelError: it is no model folder, or of a family that is not known.
+    """
+    name = read_config(base).get("model_type")
+    if not isinstance(name, str):
+        raise ModelError(f"{base / 'config.json'} does not say what model it is: copy the checkpoint again")
+    if name not in FAMILIES:
+        raise ModelError(f"{base} is a model of family {name!r}; known are {KNOWN}")
+    return FAMILIES[name]
+
+
+def read_config(base: Path) -> Mapping[str, Any]:
+    """config.json of a model folder.
+
+    Raises:
+        ModelError: it is not there or damaged.
+    """
+    path = base / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{base} is not a model folder (no config.json): give the path of a checkpoint of {KNOWN}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} does not say what model it is: copy the checkpoint again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} does not say what model it is: copy the checkpoint again")
+    return config
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error of a library, short."""
+    return " ".join(str(error).split())[:300]

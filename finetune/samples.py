@@ -1,0 +1,49 @@
+"""What the tuned model answers to some held-out questions, as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from drive_vqa.prompt import build_messages
+from drive_vqa.vlm import Vlm
+from finetune.config import FinetuneConfig
+from finetune.dataset import LessonDataset, Row, ShownLesson
+
+Columns = dict[str, list[str]]
+LONG_ANSWER = 512
+"""Tokens of a reasoned answer; a plain one needs few."""
+SHORT_ANSWER = 64
+
+
+def answered_samples(vlm: Vlm, dataset: LessonDataset, config: FinetuneConfig) -> Columns:
+    """Questions with the truth and the model's greedy answers, one question of each lesson in turn.
+
+    Args:
+        vlm: tuned.
+        dataset: held-out lessons.
+        config: how many, and how regions are named.
+    """
+    columns: Columns = {"qa_id": [], "question": [], "truth": [], "answer": []}
+    for shown, question in _chosen(dataset, config.evaluation.samples):
+        columns["qa_id"].append(question["qa_id"])
+        columns["question"].append(question["question"])
+        columns["truth"].append(question["answer"])
+        columns["answer"].append(_answer(vlm, shown, question, config))
+    return columns
+
+
+def _chosen(dataset: LessonDataset, count: int) -> Iterator[tuple[ShownLesson, Row]]:
+    """Evenly over the lessons, each with another of its questions."""
+    lessons = min(count, len(dataset))
+    for turn in range(lessons):
+        shown = dataset.shown(turn * len(dataset) // lessons)
+        questions = shown.lesson.questions
+        yield shown, questions[turn % len(questions)]
+
+
+def _answer(vlm: Vlm, shown: ShownLesson, question: Row, config: FinetuneConfig) -> str:
+    group = shown.lesson.group
+    messages = build_messages(group, question, regions=config.regions)
+    longest = SHORT_ANSWER if config.answers == "plain" else LONG_ANSWER
+    text = vlm.generate([messages], [shown.frames], max_new_tokens=longest)[0]
+    return vlm.processor.from_model_text(text, group, config.image_size_px)

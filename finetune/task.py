@@ -1,0 +1,75 @@
+"""All that a training rests on, before there is a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from accelerate import PartialState
+
+from drive_vqa.errors import ConfigError
+from drive_vqa.store import Store
+from drive_vqa.vlm import ChatProcessor, load_processor, model_folder
+from finetune.config import FinetuneConfig
+from finetune.dataset import AnswerWriter, LessonDataset, LessonIndex, lesson_texts, read_index
+from finetune.tiny import make_tiny_base
+
+TINY = "tiny"
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is learned, by what, and where it goes.
+
+    Attributes:
+        store: with the questions.
+        config: a recipe.
+        out: the run's folder.
+        base: folder of the model.
+        processor: of the model.
+        index: what is learned.
+        answers: who writes what is learned to say; None: the plain answers.
+    """
+
+    store: Store
+    config: FinetuneConfig
+    out: Path
+    base: Path
+    processor: ChatProcessor
+    index: LessonIndex
+    answers: AnswerWriter | None
+
+    def dataset(self, index: LessonIndex) -> LessonDataset:
+        """Lessons with their frames."""
+        return LessonDataset(self.store, index, self.config, writer=self.answers)
+
+
+def make_task(
+    store: Store, config: FinetuneConfig, model: str, out: Path, answers: AnswerWriter | None, state: PartialState
+) -> Task:
+    """Look up the model and the questions.
+
+    Args:
+        store: with groups and questions.
+        config: a recipe.
+        model: `tiny`, a folder, or a name on the hub.
+        out: the run's folder.
+        answers: who writes what is learned to say, where the recipe asks for more than plain answers.
+        state: of this process.
+
+    Raises:
+        ConfigError: the recipe asks for traces and nobody writes them.
+        StoreError: nothing to learn.
+        ModelError: there is no such model.
+    """
+    if config.answers != "plain" and answers is None:
+        raise ConfigError(f"answers={config.answers} needs a writer of traces: use answers=plain or the command line")
+    if model == TINY:
+        base = out / "base"
+        with state.main_process_first():
+            make_tiny_base(base, config.seed, lesson_texts(store, config, answers))
+    else:
+        base = model_folder(model)
+    processor = load_processor(base)
+    index = read_index(store, config, processor, writer=answers)
+    return Task(store, config, out, base, processor, index, answers)
