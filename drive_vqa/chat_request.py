@@ -52,7 +52,8 @@ def chat_request(
         max_tokens: longest answer.
 
     Raises:
-        StoreError: the group has no images, the question cannot be asked in this form, or it is about boxes and there is no processor.
+        StoreError: the group has no images, the question cannot be asked in this form, or it is about boxes and there is no
+            processor.
     """
     messages = build_messages(group, question, regions=regions)
     if processor is not None:

@@ -137,7 +137,9 @@ def save_adapter(
         (partial / "README.md").unlink(missing_ok=True)  # the library's model card is an empty form
 
 
-def save_model(model: Any, processor: ChatProcessor, out: Path, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+def save_model(
+    model: Any, processor: ChatProcessor, out: Path, weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """Write a checkpoint folder as any other, complete or not at all; one that is there is replaced.
 
     Weights are written in the type that the base was loaded in.

@@ -8,7 +8,7 @@
 
 All sides start from the same weights and see the same questions in the same order, equally many in each step, with the same
 adapter, optimizer and learning rate. Frames are painted and read from JPEG files. The sides take turns for some rounds; a figure
-is the median over all steps but the first of each round, with the quartiles. MFU is printed where the GPU's peak is known; see
+is the median over all steps but the first of each round, with the quartiles. Both losses are printed step by step. MFU is printed where the GPU's peak is known; see
 finetune.flops for what it counts.
 """
 
@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -41,10 +42,10 @@ class Side:
     name: str
     courses: tuple[Course, ...]
 
-    def rates(self, questions: int) -> tuple[float, float, float]:
-        """Quartiles of the questions a second; the median is the second."""
-        step_s = np.concatenate([course.step_s for course in self.courses])
-        low, median, high = np.percentile(questions / step_s, (25, 50, 75))
+    def rates(self, questions: int, of: Literal["step_s", "cpu_s"] = "step_s") -> tuple[float, float, float]:
+        """Quartiles of the questions a second, of the clock or of processors; the median is the second."""
+        seconds = np.concatenate([getattr(course, of) for course in self.courses])
+        low, median, high = np.percentile(questions / np.maximum(seconds, 1e-9), (25, 50, 75))
         return float(low), float(median), float(high)
 
 
@@ -129,7 +130,7 @@ def _compare(bench: Bench, arguments: argparse.Namespace, questions: int) -> Non
         runs["trl"] = _trl(bench, arguments.trl_batch_size)
     turns = [{name: run() for name, run in runs.items()} for _ in range(arguments.rounds)]
     sides = [Side(name, tuple(turn[name] for turn in turns)) for name in runs]
-    _print_rates(sides, in_step)
+    _print_rates(bench, sides, in_step)
     _print_losses(sides)
 
 
@@ -142,16 +143,20 @@ def _trl(bench: Bench, batch_size: int | None) -> Callable[[], Course]:
     return lambda: train_trl(bench, frames, size, bench.steps())
 
 
-def _print_rates(sides: Sequence[Side], questions: int) -> None:
-    first = sides[0].rates(questions)[1]
+def _print_rates(bench: Bench, sides: Sequence[Side], questions: int) -> None:
+    """By the clock; on a CPU that others use too also by the time of processors, which they disturb less."""
+    kinds: dict[Literal["step_s", "cpu_s"], str] = {"step_s": "s"}
+    if bench.device.type == "cpu" and not bench.config.workers:
+        kinds["cpu_s"] = "CPU second"
+    for kind, unit in kinds.items():
+        first = sides[0].rates(questions, kind)[1]
+        for side in sides:
+            low, median, high = side.rates(questions, kind)
+            ratio = "" if side is sides[0] else f"; packed is {first / median:.1f} times as fast"
+            print(f"{side.name:7} {median:9.1f} questions/{unit} ({low:.1f} to {high:.1f}){ratio}")
     for side in sides:
-        low, median, high = side.rates(questions)
-        ratio = "" if side is sides[0] else f"; packed is {first / median:.1f} times as fast"
-        print(f"{side.name:7} {median:9.1f} questions/s ({low:.1f} to {high:.1f}){ratio}")
-        speed = {name: value for name, value in side.courses[-1].speed.items() if name.startswith("speed/")}
-        shown = [f"{name.removeprefix('speed/')} {value:.4g}" for name, value in speed.items()]
-        if shown:
-            print("        " + ", ".join(shown))
+        shown = [f"{name.removeprefix('speed/')} {value:.4g}" for name, value in side.courses[-1].speed.items()]
+        print(f"{side.name:7} {', '.join(shown) or 'is not metered'}")
 
 
 def _print_losses(sides: Sequence[Side]) -> None:

@@ -73,16 +73,18 @@ class Bench:
 
 
 class Clock(TrainerCallback):  # type: ignore[misc]
-    """Notes when each step has ended, on the device too."""
+    """Notes when each step has ended, on the device too, and how much this process has computed until then."""
 
     def __init__(self) -> None:
         self.ended: list[float] = []
+        self.computed: list[float] = []
 
     def on_step_end(self, *_: Any, **_more: Any) -> None:
         """Wait for the device and take the time."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.ended.append(time.monotonic())
+        self.computed.append(time.process_time())
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +93,13 @@ class Course:
 
     Attributes:
         step_s: seconds of each step but the first, waiting for data included.
+        cpu_s: seconds of processors that this process took for them.
         losses: of each step, mean over answer tokens.
         speed: last of the meter's records; empty for other trainers.
     """
 
     step_s: np.ndarray
+    cpu_s: np.ndarray
     losses: np.ndarray
     speed: Mapping[str, float]
 
@@ -103,7 +107,7 @@ class Course:
     def of(cls, trainer: Any, clock: Clock, speed: Mapping[str, float]) -> Course:
         """What a trainer and its clock have seen."""
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        return cls(np.diff(clock.ended), np.array(losses), speed)
+        return cls(np.diff(clock.ended), np.diff(clock.computed), np.array(losses), speed)
 
 
 class Records:

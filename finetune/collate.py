@@ -67,8 +67,8 @@ class Collator:
             rows: as the data set gives them; no row is empty.
 
         Returns:
-            `input_ids`, `labels`, `lesson` and `segment` (rows, length), see finetune.packing; `position_ids` in the shape that the
-            model takes; the images of all rows under the model's own names.
+            `input_ids`, `labels`, `lesson` and `segment` (rows, length), see finetune.packing; `position_ids` in the shape that
+            the model takes; the images of all rows under the model's own names.
 
         Raises:
             ModelError: image placeholders and image features do not match, or a question is too long.
@@ -79,7 +79,9 @@ class Collator:
         fills = {"input_ids": padding_id(self.processor), "labels": IGNORED, "segment": PADDING}
         images = [lesson.images for sequence in sequences for lesson in sequence]
         return {
-            **{name: _padded([_joined(sequence, name) for sequence in sequences], fill) for name, fill in fills.items()},
+            **{
+                name: _padded([_joined(sequence, name) for sequence in sequences], fill) for name, fill in fills.items()
+            },
             "lesson": _padded([_lesson_numbers(sequence) for sequence in sequences], PADDING),
             "position_ids": _as_model_takes(_padded(positions, 0)),
             **self.processor.join_images(images),
@@ -129,7 +131,8 @@ class Collator:
         longest = packed.prefix_length + int(packed.offset[packed.segment > 0].max()) + 1
         if longest > self.max_tokens:
             raise ModelError(
-                f"a question of group {group_id} has {longest} tokens, the model takes {self.max_tokens}: use a smaller image_size_px"
+                f"a question of group {group_id} has {longest} tokens, the model takes {self.max_tokens}: use a smaller "
+                "image_size_px"
             )
 
 

@@ -1,7 +1,7 @@
 """What is learned, as numbers: where in a store the questions of each lesson are, and how many tokens they take.
 
-Millions of questions fit, since no question is kept: 4 bytes each, and 29 bytes a lesson, of which there are thirty times fewer. An
-index of 16 million questions takes about 80 MB in each process.
+Millions of questions fit, since no question is kept: 4 bytes each, and 29 bytes a lesson, of which there are some thirty times
+fewer. An index of 16 million questions takes about 80 MB in each process.
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ def read_index(
     if not parts:
         raise StoreError(_nothing(store, config, choice.split, left_out))
     index = _joined(parts, tuple(kinds.codes))
-    logger.info("%d questions in %d lessons of %d logs%s", index.questions, len(index), len(parts), _told(left_out, config))
+    logger.info(
+        "%d questions in %d lessons of %d logs%s", index.questions, len(index), len(parts), _told(left_out, config)
+    )
     return index
 
 
@@ -247,10 +249,14 @@ def _index_log(choice: _Choice, log_id: str, counter: TokenCounter, kinds: _Code
         group_rows += [one.group_row for one, _ in kept]
         for one, _ in kept:
             if one.group_row not in groups:
-                groups[one.group_row] = _Group(one.group["group_id"], one.group.get("kind"), counter.frame_tokens(one.group))
+                groups[one.group_row] = _Group(
+                    one.group["group_id"], one.group.get("kind"), counter.frame_tokens(one.group)
+                )
     if not rows:
         return None, left_out
-    return _cut(np.array(rows), np.array(group_rows), np.array(own), groups, choice.config.tokens_per_row, kinds), left_out
+    return _cut(
+        np.array(rows), np.array(group_rows), np.array(own), groups, choice.config.tokens_per_row, kinds
+    ), left_out
 
 
 def _cut(
@@ -269,7 +275,7 @@ def _cut(
         for start, stop, tokens in _pieces(own[first:end], group, limit):
             found.append((kinds.of(group.kind), int(group_rows[first]), first + start, first + stop, tokens))
     kind, group_row, starts, stops, tokens_of = np.array(found, np.int64).T
-    return _Part(kind, group_row, starts, stops, tokens_of, rows)
+    return _Part(kind, group_row, starts, stops, tokens_of, rows.astype(np.int32))
 
 
 def _pieces(own: Int[np.ndarray, " n"], group: _Group, limit: int) -> Iterator[tuple[int, int, int]]:
@@ -326,10 +332,11 @@ def _joined(parts: Sequence[tuple[str, _Part]], kinds: tuple[str, ...]) -> Lesso
     shifts = ends[:-1]
 
     def joined(name: str, dtype: Any) -> np.ndarray:
-        return np.concatenate([getattr(part, name) for _, part in parts]).astype(dtype)
+        return np.concatenate([getattr(part, name).astype(dtype) for _, part in parts])
 
     def shifted(name: str) -> np.ndarray:
-        return np.concatenate([getattr(part, name) + shift for (_, part), shift in zip(parts, shifts, strict=True)])
+        moved = [getattr(part, name) + shift for (_, part), shift in zip(parts, shifts, strict=True)]
+        return np.concatenate(moved)
 
     log = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.tokens) for _, part in parts])
     return LessonIndex(

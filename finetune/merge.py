@@ -35,7 +35,6 @@ from drive_vqa.vlm import (
     load_run,
     load_vlm,
     model_folder,
-    padding_id,
     without_library_deprecations,
 )
 from finetune.adapter import MODEL, replacing_folder

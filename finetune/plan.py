@@ -133,7 +133,9 @@ class Plan(Sampler[list[Visits]]):
 
     def describe(self) -> str:
         """One line about it."""
-        shares = f"{self.steps} steps of {self.rows_per_step} rows, {self.steps_per_epoch:.2f} steps a pass over the data"
+        shares = (
+            f"{self.steps} steps of {self.rows_per_step} rows, {self.steps_per_epoch:.2f} steps a pass over the data"
+        )
         return f"{shares}; the last step is filled with {self.filled} rows of the next pass" if self.filled else shares
 
 
@@ -194,7 +196,9 @@ def _chapters(
     for chapter in config.curriculum:
         lessons = np.flatnonzero(index.is_of(chapter.kinds))
         if not len(lessons):
-            raise ConfigError(f"the curriculum has a chapter of {', '.join(chapter.kinds)}, but no question is of these kinds")
+            raise ConfigError(
+                f"the curriculum has a chapter of {', '.join(chapter.kinds)}, but no question is of these kinds"
+            )
         until = max(done, round(chapter.until * steps))
         yield lessons, until - done
         done = until
@@ -230,7 +234,9 @@ def _best_fit(sizes: Sequence[int], limit: int) -> Int[np.ndarray, " n"]:
 
     Rows with room n are found by bit n of one integer.
     """
-    own, count, room, rows_with = [], 0, 0, {}
+    own: list[int] = []
+    rows_with: dict[int, list[int]] = {}
+    count = room = 0
     for size in sizes:
         fitting = room >> size
         if fitting:

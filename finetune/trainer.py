@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
@@ -16,10 +17,12 @@ from finetune.guards.batch_images import check_batch_images
 from finetune.guards.finite import check_gradient_norm, check_loss
 from finetune.loss import Batch, answer_loss
 from finetune.meter import Meter
-from finetune.optimizers import build_optimizer
+from finetune.optimizers import build_optimizer, describe_groups
 from finetune.plan import Plan
 from finetune.validation import Validation
 from finetune.watch import Watch
+
+logger = logging.getLogger(__name__)
 
 
 class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
@@ -129,6 +132,8 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """The optimizer that the recipe asks for, each part of the model with its own rate."""
         self.optimizer = build_optimizer(self.model if model is None else model, self._config)
+        for line in describe_groups(self.optimizer):
+            logger.info("%s", line)
         return self.optimizer
 
 

@@ -83,5 +83,5 @@ class Vlm:
             do_sample=False,
             eos_token_id=end_id,
             pad_token_id=padding_id(self.processor),
-            suppress_tokens=sorted((special) - {end_id}),
+            suppress_tokens=sorted((special | named) - {end_id}),
         )

@@ -20,6 +20,13 @@ from drive_vqa.store import Store
 SIZE_PX = (80, 48)
 LOG = "drive"
 QUESTION = {"qa_id": "q", "type": "side", "question": "On which side is Region 3?", "options": ["left", "right"]}
+DISTANCE = {
+    "qa_id": "d",
+    "type": "distance",
+    "question": "How far away is Region 3?",
+    "options": None,
+    "answer": "9.0 meters",
+}
 BOXES = {
     "qa_id": "b",
     "type": "box",
@@ -77,17 +84,17 @@ def test_pictures_are_the_very_pixels(store: Store, group: dict[str, Any]) -> No
     assert [picture.size for picture in sent] == [SIZE_PX, SIZE_PX]
     for picture, frame in zip(sent, drawn, strict=True):
         assert np.array_equal(np.asarray(picture), np.asarray(frame))
-    bare = _pictures(
-        chat_request(store, group, QUESTION, model="driver", size_px=None, regions="boxes", processor=_Doubling())
-    )
+    request = chat_request(store, group, DISTANCE, model="driver", size_px=None, regions="boxes", processor=_Starring())
+    bare = _pictures(request)
+    assert request["messages"][0]["content"][-1]["text"].startswith("*How far away is the car at [20, 30, 60, 70]")
     assert np.array_equal(np.asarray(bare[1]), np.asarray(Image.open(store.root.parent / "b.png")))
 
 
 def test_boxes_need_the_processor(store: Store, group: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="question b is about boxes"):
         chat_request(store, group, BOXES, model="driver", size_px=SIZE_PX)
-    with pytest.raises(StoreError, match="question q is about boxes"):
-        chat_request(store, group, QUESTION, model="driver", size_px=SIZE_PX, regions="boxes")
+    with pytest.raises(StoreError, match="question d is about boxes"):
+        chat_request(store, group, DISTANCE, model="driver", size_px=SIZE_PX, regions="boxes")
 
 
 def test_log_without_images(store: Store, group: dict[str, Any]) -> None:
@@ -96,7 +103,7 @@ def test_log_without_images(store: Store, group: dict[str, Any]) -> None:
         chat_request(store, group, QUESTION, model="driver", size_px=SIZE_PX)
 
 
-class _Doubling:
+class _Starring:
     """Stands for a processor: marks each text that passed it."""
 
     def to_model_messages(self, messages: list[Any], group: Any, size_px: Any) -> list[Any]:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -93,7 +92,7 @@ def test_nothing_is_lost_when_the_server_dies_and_comes_back(server, tmp_path, c
         run.log_model("adapter", adapter, metrics={"eval/loss": 0.25}, step=30, params={"rank": 8})
         with mlflow_run(out / "child", "child") as child:
             child.log_metrics({"loss": 1.0})
-    assert slowest_s < 0.5
+    assert slowest_s < 2.0  # MLflow by itself would block for minutes
     assert caplog.text.count("does not answer") == caplog.text.count("answers again") == 1
     assert not list(out.rglob("*.jsonl"))
 
@@ -111,7 +110,7 @@ def test_nothing_is_lost_when_the_server_dies_and_comes_back(server, tmp_path, c
     assert table == {"columns": ["question", "score"], "data": [["é " * 50_000, 1.5], ["b", None]]}
     (output,) = trained.outputs.model_outputs
     model = client.get_logged_model(output.model_id)
-    assert (model.name, str(model.status), model.params) == ("adapter", "LoggedModelStatus.READY", {"rank": "8"})
+    assert (model.name, str(model.status), model.params) == ("adapter", "READY", {"rank": "8"})
     assert [(one.key, one.value, one.step) for one in model.metrics] == [("eval/loss", 0.25, 30)]
     for artifact in (f"runs:/{trained.info.run_id}/adapter", f"models:/{model.model_id}"):
         copied = mlflow.artifacts.download_artifacts(artifact, dst_path=str(tmp_path / "copy"))

@@ -45,6 +45,7 @@ CLIP = group_of((1000, -1.0, "CAM_FRONT"), (2000, -0.5, "CAM_FRONT"), (4000, 0.0
 SURROUND = group_of((1000, 0.0, "CAM_FRONT_LEFT"), (2000, 0.0, "CAM_FRONT"), (4000, 0.0, "CAM_BACK"))
 
 
+@settings(deadline=None)
 @given(SIZES, SIZES, st.floats(-1e4, 1e4), st.floats(-1e4, 1e4))
 def test_real_numbers_come_back(original_px, units, u, v):
     scale = Scale(original_px, units)
@@ -52,7 +53,7 @@ def test_real_numbers_come_back(original_px, units, u, v):
     assert there_and_back == pytest.approx((u, v), rel=1e-9, abs=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(SIZES, SIZES, st.data())
 def test_whole_numbers_of_a_finer_original_come_back(one, other, data):
     """Model → original → model, where the original has at least as many pixels on each axis as the model has units."""
@@ -64,7 +65,7 @@ def test_whole_numbers_of_a_finer_original_come_back(one, other, data):
     assert to_model(to_ours(text, group, scales), group, scales) == text
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(SIZES, SIZES, st.data())
 def test_pixels_come_back_within_half_a_unit(original_px, units, data):
     box = [data.draw(st.integers(0, original_px[axis % 2])) for axis in range(4)]
@@ -183,7 +184,7 @@ def test_the_image_of_a_point():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_every_dialect_comes_back(dialect, data):
     """Traces over images of three sizes, twice as fine as the model at least."""

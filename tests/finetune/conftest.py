@@ -73,7 +73,7 @@ def family_vlm(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Vlm]
 @pytest.fixture(scope="session")
 def config() -> FinetuneConfig:
     """Fits the store."""
-    return FinetuneConfig(image_size_px=SIZE_PX, tokens_per_row=400)
+    return FinetuneConfig(image_size_px=SIZE_PX, tokens_per_row=400, workers=0)
 
 
 @pytest.fixture(scope="session")

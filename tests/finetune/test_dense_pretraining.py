@@ -14,9 +14,9 @@ from drive_vqa.errors import ConfigError
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
 from drive_vqa.vlm import Vlm
-from finetune.adapter import add_adapter
-from finetune.config import DensePretraining, FinetuneConfig, LoraSettings
-from finetune.dataset import read_lessons
+from finetune.adapter import prepare
+from finetune.config import DensePretraining, FinetuneConfig, LearningRates, LoraSettings
+from finetune.dataset import Lesson, LessonDataset
 from finetune.dense_pretraining import (
     DISTANCE_SCALE_M,
     MarkedObject,
@@ -26,11 +26,19 @@ from finetune.dense_pretraining import (
     dense_loss,
     pretrain_vision,
     read_pictures,
+    vision_tower,
 )
 
 SIZE_PX = (168, 112)
 SETTINGS = DensePretraining(steps=12, batch_size=4, learning_rate=3e-3, muon_learning_rate=0.02)
-CONFIG = FinetuneConfig(image_size_px=SIZE_PX, log_steps=1, dense_pretraining=SETTINGS)
+FULL = FinetuneConfig(
+    image_size_px=SIZE_PX,
+    log_steps=1,
+    method="full",
+    learning_rates=LearningRates(3e-3, 3e-3, 3e-3),
+    dense_pretraining=SETTINGS,
+)
+LORA = replace(FULL, method="lora", learning_rates=LearningRates(3e-3), lora=LoraSettings(rank=2, dropout=0.0))
 THING = MarkedObject((0.0, 0.0, 0.5, 0.5), 2 * DISTANCE_SCALE_M, 45.0)
 
 
@@ -60,6 +68,12 @@ def tracked(store: Store) -> Store:
     return store
 
 
+@pytest.fixture(scope="module")
+def lessons(dataset: LessonDataset) -> list[Lesson]:
+    """All of the painted store."""
+    return [dataset.lesson(number) for number in range(len(dataset))]
+
+
 def test_targets_lie_where_the_mark_is() -> None:
     targets = cell_targets({3: THING}, 4, 6).unflatten(0, (4, 6))
     assert targets[:2, :3, 3, -1].all()
@@ -80,8 +94,8 @@ def test_perfect_answer_costs_nothing() -> None:
     assert dense_loss(logits, targets[..., :-1] + 1, targets).item() > 1
 
 
-def test_pictures_know_their_objects(tracked: Store) -> None:
-    pictures = read_pictures(tracked, read_lessons(tracked, "train"), SIZE_PX)
+def test_pictures_know_their_objects(tracked: Store, lessons: list[Lesson]) -> None:
+    pictures = read_pictures(tracked, lessons, SIZE_PX)
     assert len(pictures) == 6
     assert {picture.image.size for picture in pictures} == {SIZE_PX}
     assert sorted(thing.distance_m for thing in pictures[2].objects) == pytest.approx(
@@ -96,33 +110,50 @@ def test_mirror_image_has_mirrored_truth() -> None:
     assert mirrored.distance_m == 5.0
 
 
-def test_numbers_are_dealt_anew(tracked: Store) -> None:
-    picture = read_pictures(tracked, read_lessons(tracked, "train"), SIZE_PX)[0]
+def test_numbers_are_dealt_anew(tracked: Store, lessons: list[Lesson]) -> None:
+    picture = read_pictures(tracked, lessons, SIZE_PX)[0]
     rng = np.random.default_rng(0)
     dealt = {tuple(sorted(_marked(picture, rng)[1])) for _ in range(20)}
     assert len(dealt) > 5
 
 
-def test_tower_learns_and_nothing_else_changes(vlm: Vlm, base: Path, tracked: Store) -> None:
-    adapted = add_adapter(vlm.model, LoraSettings(rank=2, modules_to_save=("visual",)), base)
-    before = {name: value.clone() for name, value in adapted.state_dict().items()}
+def test_tower_learns_and_nothing_else_changes(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+    model = prepare(vlm.model, vlm.processor.family, FULL, base)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     losses = Losses()
-    pretrain_vision(Vlm(adapted, vlm.processor), tracked, read_lessons(tracked, "train"), CONFIG, losses)
-    assert len(losses.values) == 12
+    pretrain_vision(Vlm(model, vlm.processor), tracked, lessons, FULL, losses)
+    assert len(losses.values) == SETTINGS.steps
     assert sum(losses.values[-3:]) < 0.8 * sum(losses.values[:3])
-    changed = {name for name, value in adapted.state_dict().items() if not torch.equal(value, before[name])}
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(".visual." in name for name in changed)
+
+
+def test_tower_kept_beside_an_adapter_learns(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+    lora = replace(LORA.lora, modules_to_save=("visual",))
+    config = replace(LORA, lora=lora, learning_rates=LearningRates(3e-3, 3e-3, 3e-3))
+    config = replace(config, dense_pretraining=replace(SETTINGS, steps=1))
+    model = prepare(vlm.model, vlm.processor.family, config, base)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    pretrain_vision(Vlm(model, vlm.processor), tracked, lessons, config, Losses())
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all("visual.modules_to_save" in name for name in changed)
 
 
-def test_frozen_tower_is_refused(vlm: Vlm, base: Path, tracked: Store) -> None:
-    adapted = Vlm(add_adapter(vlm.model, LoraSettings(rank=2), base), vlm.processor)
+def test_frozen_tower_is_refused(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+    model = prepare(vlm.model, vlm.processor.family, LORA, base)
     with pytest.raises(ConfigError, match="modules_to_save"):
-        pretrain_vision(adapted, tracked, read_lessons(tracked, "train"), CONFIG, Losses())
+        pretrain_vision(Vlm(model, vlm.processor), tracked, lessons, LORA, Losses())
 
 
-def test_nothing_to_see_is_refused(vlm: Vlm, base: Path, tracked: Store) -> None:
-    adapted = Vlm(add_adapter(vlm.model, LoraSettings(rank=2, modules_to_save=("visual",)), base), vlm.processor)
-    lessons = [replace(lesson, group={**lesson.group, "marks": []}) for lesson in read_lessons(tracked, "train")]
+def test_nothing_to_see_is_refused(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+    model = prepare(vlm.model, vlm.processor.family, FULL, base)
+    bare = [replace(lesson, group={**lesson.group, "marks": []}) for lesson in lessons]
     with pytest.raises(ConfigError, match="no marked object"):
-        pretrain_vision(adapted, tracked, lessons, CONFIG, Losses())
+        pretrain_vision(Vlm(model, vlm.processor), tracked, bare, FULL, Losses())
+
+
+def test_a_tower_of_another_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="Qwen"):
+        vision_tower(torch.nn.Linear(2, 2))

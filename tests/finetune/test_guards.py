@@ -73,9 +73,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def fresh(folders: dict[str, Path]) -> Vlm:
-    """Random weights; tests copy the model before they change it."""
-    return load_vlm(folders["qwen2_5_vl"], device="cpu")
+def families(folders: dict[str, Path]) -> dict[str, Vlm]:
+    """Random weights; tests copy a model before they change it."""
+    return {kind: load_vlm(folder, device="cpu") for kind, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def fresh(families: dict[str, Vlm]) -> Vlm:
+    return families["qwen2_5_vl"]
 
 
 @pytest.fixture(scope="module")
@@ -226,8 +231,8 @@ def test_swapped_and_blank_images_change_what_is_answered(trained: Vlm, collator
 
 
 @pytest.mark.parametrize("kind", TINY_TYPES)
-def test_swapped_and_blank_images_change_the_loss_of_each_family(folders: dict[str, Path], kind: str) -> None:
-    vlm = load_vlm(folders[kind], device="cpu")
+def test_swapped_and_blank_images_change_the_loss_of_each_family(families: dict[str, Vlm], kind: str) -> None:
+    vlm = families[kind]
     collate = _collator(vlm.processor)
     result = ImageProbe([collate([(shown,)]) for shown in LESSONS[:2]]).measure(vlm.model, CPU)
     assert all(
@@ -240,8 +245,8 @@ def test_swapped_and_blank_images_change_the_loss_of_each_family(folders: dict[s
 
 
 @pytest.mark.parametrize("kind", TINY_TYPES)
-def test_lost_and_doubled_images_are_refused(folders: dict[str, Path], kind: str) -> None:
-    processor = load_vlm(folders[kind], device="cpu").processor
+def test_lost_and_doubled_images_are_refused(families: dict[str, Vlm], kind: str) -> None:
+    processor = families[kind].processor
     batch = _collator(processor)([(LESSONS[0], LESSONS[1]), (LESSONS[2],)])
     check_batch_images(batch, processor)
     check_batch_images(blank_images(batch), processor)
@@ -261,15 +266,15 @@ def test_lost_and_doubled_images_are_refused(folders: dict[str, Path], kind: str
 
 @pytest.mark.parametrize("config", [LANGUAGE_ONLY, ALL_PARTS], ids=["language", "all"])
 @pytest.mark.parametrize("kind", TINY_TYPES)
-def test_lora_touches_exactly_the_listed_modules(folders: dict[str, Path], kind: str, config: FinetuneConfig) -> None:
+def test_lora_touches_exactly_the_listed_modules(families: dict[str, Vlm], kind: str, config: FinetuneConfig) -> None:
     """Against lists made from the architecture, not from the regular expressions."""
-    vlm = load_vlm(folders[kind], device="cpu")
+    vlm = Vlm(copy.deepcopy(families[kind].model), families[kind].processor)
     before = {name: value.clone() for name, value in vlm.model.state_dict().items()}
     linears = {name for name, module in vlm.model.named_modules() if isinstance(module, torch.nn.Linear)} - {"lm_head"}
     language = {name for name in linears if ".language_model." in name or ".text_model." in name}
     wanted = language if config is LANGUAGE_ONLY else linears
     listed = listed_modules(vlm.model, vlm.family, config)
-    model = prepare(vlm.model, vlm.family, config, folders[kind])
+    model = prepare(vlm.model, vlm.family, config, Path("x"))
     check_trained_modules(model, listed)
     assert trained_modules(model) == listed == wanted
     record = record_frozen(model)
@@ -281,8 +286,8 @@ def test_lora_touches_exactly_the_listed_modules(folders: dict[str, Path], kind:
     assert len(moved) == len(wanted - _unheard(model, wanted))
 
 
-def test_full_tuning_and_saved_modules_are_listed(folders: dict[str, Path]) -> None:
-    vlm = load_vlm(folders["qwen2_5_vl"], device="cpu")
+def test_full_tuning_and_saved_modules_are_listed(fresh: Vlm) -> None:
+    vlm = Vlm(copy.deepcopy(fresh.model), fresh.processor)
     saved = replace(LANGUAGE_ONLY.lora, modules_to_save=("patch_embed", "self_attn", "embed_tokens"))
     whole = replace(LANGUAGE_ONLY, lora=saved, learning_rates=LearningRates(language=1e-3, vision=1e-3))
     listed = listed_modules(vlm.model, vlm.family, whole)
@@ -294,7 +299,7 @@ def test_full_tuning_and_saved_modules_are_listed(folders: dict[str, Path]) -> N
     assert not any(".self_attn." in name for name in listed), "the copy stands for what is in it"
     check_trained_modules(prepare(vlm.model, vlm.family, whole, Path("x")), listed)
     full = replace(LANGUAGE_ONLY, method="full")
-    other = load_vlm(folders["qwen2_5_vl"], device="cpu")
+    other = Vlm(copy.deepcopy(fresh.model), fresh.processor)
     listed = listed_modules(other.model, other.family, full)
     model = prepare(other.model, other.family, full, Path("x"))
     check_trained_modules(model, listed)
@@ -441,8 +446,8 @@ def test_a_gradient_that_is_not_finite_is_named(adapted: Any, batches: list[Any]
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("kind", TINY_TYPES)
-def test_what_carries_loss_is_the_answers(folders: dict[str, Path], kind: str, packed: bool) -> None:
-    processor = load_vlm(folders[kind], device="cpu").processor
+def test_what_carries_loss_is_the_answers(families: dict[str, Vlm], kind: str, packed: bool) -> None:
+    processor = families[kind].processor
     batch = _collator(processor, packed=packed)([(LESSONS[0], LESSONS[3]), (LESSONS[2],)])
     carried = decode_batch(batch, processor)
     check_carried(carried, _answers(0, 3, 2), processor)
@@ -522,8 +527,8 @@ def test_the_sample_file_is_made_for_reading(collator: Collator, fresh: Vlm, tmp
 
 
 @pytest.mark.parametrize("kind", TINY_TYPES)
-def test_packed_rows_are_worth_what_the_library_says(folders: dict[str, Path], kind: str) -> None:
-    vlm = load_vlm(folders[kind], device="cpu")
+def test_packed_rows_are_worth_what_the_library_says(families: dict[str, Vlm], kind: str) -> None:
+    vlm = families[kind]
     collate = _collator(vlm.processor)
     parity = check_parity(vlm.model, vlm.processor, collate, LESSONS[:3], CPU)
     assert len(parity.packed) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,15 @@ from drive_vqa.prompt import build_messages
 from drive_vqa.vlm import FAMILIES, Vlm, image_token_types
 from finetune.collate import Collator
 from finetune.dataset import Lesson, ShownLesson
-from finetune.loss import Batch, answer_loss, forward_inputs
+from finetune.loss import answer_loss, forward_inputs
 from finetune.packing import IGNORED, PADDING, Sample, pack, packed_attention, packed_block_mask, sees
 
 IMAGE = 9
-FIRST = [("How far away is it?", "12.4 meters"), ("How fast is it?", "3.2 m/s"), ("How far away is that?", "7.0 meters")]
+FIRST = [
+    ("How far away is it?", "12.4 meters"),
+    ("How fast is it?", "3.2 m/s"),
+    ("How far away is that?", "7.0 meters"),
+]
 SECOND = [("On which side is it?", "left"), ("On which side is it?", "right")]
 
 
@@ -147,7 +150,9 @@ def _collator(vlm: Vlm) -> Collator:
 def _shown(count: int, size_px: tuple[int, int], asked: Sequence[tuple[str, str]]) -> ShownLesson:
     """A lesson about `count` random images."""
     random = np.random.default_rng(count)
-    frames = [Image.fromarray(random.integers(0, 255, (size_px[1], size_px[0], 3), dtype=np.uint8)) for _ in range(count)]
+    frames = [
+        Image.fromarray(random.integers(0, 255, (size_px[1], size_px[0], 3), dtype=np.uint8)) for _ in range(count)
+    ]
     views = [
         {"camera": "front", "offset_s": 0.5 * (place - count + 1), "width": size_px[0], "height": size_px[1]}
         for place in range(count)
@@ -163,7 +168,9 @@ def _alone(vlm: Vlm, collator: Collator, shown: ShownLesson) -> list[dict[str, A
     for question in shown.lesson.questions:
         prompt = vlm.processor.prompt_ids(build_messages(shown.lesson.group, question), images)
         ids = torch.tensor([[*prompt, *vlm.processor.answer_ids(question["answer"])]])
-        typed = {"mm_token_type_ids": image_token_types(ids, vlm.processor)} if vlm.processor.family.typed_tokens else {}
+        typed = (
+            {"mm_token_type_ids": image_token_types(ids, vlm.processor)} if vlm.processor.family.typed_tokens else {}
+        )
         inputs.append({"input_ids": ids, "attention_mask": torch.ones_like(ids), **typed, **images.inputs})
     return inputs
 

@@ -32,9 +32,7 @@ QUESTIONS = (
         truth={"choice": "Region 8"},
         evidence=[{"mark": 2, "context": 0}, {"mark": 8, "context": 0}],
     ),
-    _asked(
-        "Rank them.", "Region 8, Region 2, Region 5", "ranking", marks=[2, 5, 8], truth={"marks": [8, 2, 5]}
-    ),
+    _asked("Rank them.", "Region 8, Region 2, Region 5", "ranking", marks=[2, 5, 8], truth={"marks": [8, 2, 5]}),
     _asked("Which are within 20 meters?", "Region 2, Region 5", "regions", marks=[], truth={"marks": [2, 5]}),
     _asked("Which are within 1 meters?", "none", "regions", marks=[], truth={"marks": []}),
     _asked("How many lie within 8 meters of Region 2?", "2", "count", marks=[2], truth={"count": 2}),
@@ -104,7 +102,9 @@ def test_traces_follow() -> None:
         tracks = {mark["track_id"]: mark["mark"] for mark in dealt.group["marks"]}
         low, high = sorted((tracks["bus"], tracks["car"]))
         told = f"Region {tracks['bus']} is near, and so is Region {tracks['car']}."
-        assert dealt.questions[0]["answer"] == f"<think>\n{told}\n</think>\n<answer>Region {low}, Region {high}</answer>"
+        assert (
+            dealt.questions[0]["answer"] == f"<think>\n{told}\n</think>\n<answer>Region {low}, Region {high}</answer>"
+        )
 
 
 @pytest.mark.parametrize(
@@ -127,6 +127,8 @@ def _with_tracks(text: Any, tracks: dict[int, str]) -> Any:
 
 
 def _truth(question: dict[str, Any], tracks: dict[int, str]) -> dict[str, Any]:
-    truth = {name: _with_tracks(value, tracks) if name == "choice" else value for name, value in question["truth"].items()}
+    truth = {
+        name: _with_tracks(value, tracks) if name == "choice" else value for name, value in question["truth"].items()
+    }
     marks = truth.get("marks")
     return truth if marks is None else {**truth, "marks": [tracks[mark] for mark in marks]}

@@ -46,7 +46,7 @@ def test_every_combination_is_trained_and_one_that_fails_stops_no_other(tmp_path
     assert result.best == "rank=8,language=2e-3"
     written = json.loads((tmp_path / "run/sweep.json").read_text())
     assert (written["best"], written["compared_by"]) == (result.best, "eval/loss")
-    rows = list(csv.DictReader((tmp_path / "run/sweep.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "run/sweep.csv").read_text().splitlines()))
     assert [row["lora.rank"] for row in rows] == ["4", "4", "8", "8"]
     assert rows[2]["error"] == "the loss is not a number"
     assert float(rows[3]["eval/loss"]) == 2e-3

@@ -36,12 +36,10 @@ def test_it_becomes_tracks_with_boxes_in_the_image(root: Path, tmp_path: Path) -
     assert not fuse(store, workers=1).failures
     (log_id,) = store.log_ids("tracks")
     assert log_id == "scene-0007"
-    cameras = {box["camera"] for boxes in store.read("tracks", log_id)["boxes"].to_pylist() for box in boxes or ()}
+    cameras = {one["camera"] for seen in store.read("tracks", log_id)["cameras"].to_pylist() for one in seen or ()}
     assert cameras == {"CAM_FRONT"}
 
 
-def test_unknown_rigs_and_numbers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no rig is named 'half'"):
-        synthesize(tmp_path / "a", scenes=1, seed=0, rig="half")  # type: ignore[arg-type]
+def test_a_number_below_0_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="first_scene"):
         synthesize(tmp_path / "b", scenes=1, seed=0, first_scene=-1)
