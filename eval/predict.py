@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,7 @@ from drive_vqa.errors import ConfigError, ModelError, StoreError
 from drive_vqa.marks import marked_frames
 from drive_vqa.progress import track
 from drive_vqa.prompt import Message, build_messages
+from drive_vqa.region_forms import NAME, RegionForm, in_form, style_of
 from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing
 from eval.predictions import storable
@@ -59,6 +60,8 @@ Answerer = Callable[[list[PromptedQuestion]], list[str]]
 
 SHOWN_COLUMNS = ("qa_id", "group_id", "log_id", "frame", "type", "marks", "question", "options", "split")
 """What an answerer may see of a question."""
+TURNED_BY = ("family", "form", "answer", "truth")
+"""What else decides whether a question can be asked without marks; not shown."""
 
 
 def predict(
@@ -70,6 +73,7 @@ def predict(
     model_name: str,
     batch_size: int,
     limit: int | None = None,
+    regions: RegionForm = "marks",
 ) -> Path:
     """Write the answers to all questions of a split.
 
@@ -81,6 +85,7 @@ def predict(
         model_name: written beside every answer.
         batch_size: questions asked at once.
         limit: only the first so many questions.
+        regions: how questions name regions; what cannot be asked or scored so is left out.
 
     Raises:
         ConfigError: the split has no questions, or `out` is not a .parquet file.
@@ -88,10 +93,11 @@ def predict(
     """
     if out.suffix != ".parquet":
         raise ConfigError(f"{out} must end in .parquet: predictions are written as Parquet")
-    questions = questions_to_ask(store, split)[:limit]
+    questions = questions_to_ask(store, split, regions)[:limit]
     if not questions:
         found = ", ".join(sorted(set(store.read_all("questions", ["split"])["split"].to_pylist()))) or "none"
-        raise ConfigError(f"split {split!r} of {store.root} has no questions; splits with questions: {found}")
+        raise ConfigError(f"split {split!r} of {store.root} has no questions to ask; splits with questions: {found}")
+    logger.info("%d questions with regions=%s", len(questions), regions)
     batches = [questions[start : start + batch_size] for start in range(0, len(questions), batch_size)]
     rows: list[dict[str, Any]] = []
     for batch in track(batches, total=len(batches), description=f"predict ({split}, batches of {batch_size})"):
@@ -103,13 +109,28 @@ def predict(
     return out
 
 
-def questions_to_ask(store: Store, split: str) -> list[PromptedQuestion]:
-    """All questions of a split, ordered by log, frame, group and id.
+class VlmAnswerer(NamedTuple):
+    """A model that answers.
+
+    Attributes:
+        answer: asks it.
+        name: what it is called.
+        regions: how questions name regions to it.
+    """
+
+    answer: Answerer
+    name: str
+    regions: RegionForm
+
+
+def questions_to_ask(store: Store, split: str, regions: RegionForm = "marks") -> list[PromptedQuestion]:
+    """All questions of a split that can be asked in a form, ordered by log, frame, group and id.
 
     Raises:
         StoreError: a question names a group that the store does not have.
     """
-    return [question for log_id in store.log_ids("questions") for question in _questions_of_log(store, log_id, split)]
+    log_ids = store.log_ids("questions")
+    return [question for log_id in log_ids for question in _questions_of_log(store, log_id, split, regions)]
 
 
 def vlm_answerer(
@@ -118,8 +139,8 @@ def vlm_answerer(
     *,
     device: str | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
-) -> tuple[Answerer, str]:
-    """An answerer that asks a vision-language model, and its name.
+) -> VlmAnswerer:
+    """An answerer that asks a vision-language model.
 
     Boxes are turned into what the model counts in and back, so questions and answers are in pixels of the original images.
 
@@ -143,7 +164,7 @@ def vlm_answerer(
     else:
         vlm = load_run(adapter, None if model == TINY else model, device=device)
     name = Path(model).name if adapter is None else f"{Path(model).name}+{adapter.name}"
-    return _asking(vlm, max_new_tokens), name
+    return VlmAnswerer(_asking(vlm, max_new_tokens), name, vlm.regions)
 
 
 def _asking(vlm: Vlm, max_new_tokens: int) -> Answerer:
@@ -154,7 +175,7 @@ def _asking(vlm: Vlm, max_new_tokens: int) -> Answerer:
         if key not in shown:
             if len(shown) >= KEPT_GROUPS:
                 shown.pop(next(iter(shown)))  # the oldest: groups come one after another
-            shown[key] = marked_frames(asked.store, asked.group, vlm.image_size_px)
+            shown[key] = marked_frames(asked.store, asked.group, vlm.image_size_px, style=style_of(vlm.regions))
         return shown[key]
 
     def messages(asked: PromptedQuestion) -> list[Message]:
@@ -172,8 +193,8 @@ def _asking(vlm: Vlm, max_new_tokens: int) -> Answerer:
     return answer
 
 
-def _questions_of_log(store: Store, log_id: str, split: str) -> Iterator[PromptedQuestion]:
-    table = store.read("questions", log_id, SHOWN_COLUMNS)
+def _questions_of_log(store: Store, log_id: str, split: str, regions: RegionForm) -> Iterator[PromptedQuestion]:
+    table = store.read("questions", log_id, SHOWN_COLUMNS if regions == "marks" else (*SHOWN_COLUMNS, *TURNED_BY))
     table = table.filter(pc.equal(table["split"], split))
     if not table.num_rows:
         return
@@ -184,7 +205,24 @@ def _questions_of_log(store: Store, log_id: str, split: str) -> Iterator[Prompte
         if question["group_id"] not in groups:
             name = question["group_id"]
             raise StoreError(f"log {log_id} of {store.root} has no group {name}: run `drive-vqa generate STORE` again")
-        yield PromptedQuestion(store, groups[question["group_id"]], question)
+        group = groups[question["group_id"]]
+        shown = _as_shown(question, group, regions)
+        if shown is not None:
+            yield PromptedQuestion(store, group, shown)
+
+
+def _as_shown(question: dict[str, Any], group: Mapping[str, Any], regions: RegionForm) -> dict[str, Any] | None:
+    """The question as it is asked, and nothing of its truth; None where it cannot be.
+
+    Without marks an answer or option that names a region is left out: it is scored by a number that the model never sees.
+    """
+    if regions == "marks":
+        return question
+    turned = in_form(question, group, regions)
+    names = [*(question["options"] or ()), question["answer"]]
+    if turned is None or any(NAME.search(text) for text in names):
+        return None
+    return {name: turned[name] for name in SHOWN_COLUMNS}
 
 
 def _groups(store: Store, log_id: str, wanted: pa.ChunkedArray) -> dict[str, dict[str, Any]]:

@@ -8,13 +8,14 @@
 
 All sides start from the same weights and see the same questions in the same order, equally many in each step, with the same
 adapter, optimizer and learning rate. Frames are painted and read from JPEG files. The sides take turns for some rounds; a figure
-is the median over all steps but the first of each round, with the quartiles. Both losses are printed step by step. MFU is printed where the GPU's peak is known; see
-finetune.flops for what it counts.
+is the median over all steps but the first of each round, with the quartiles; the losses of the first round are printed below.
+MFU is printed where the GPU's peak is known; see finetune.flops for what it counts.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import tempfile
 from collections.abc import Callable, Sequence
@@ -67,7 +68,8 @@ def main() -> None:
 def machine(device: torch.device) -> str:
     """What the figures were made on."""
     gpu = f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads{gpu}, torch {torch.__version__}"
+    threads = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {threads}{gpu}, torch {torch.__version__}"
 
 
 def make_bench(arguments: argparse.Namespace, device: torch.device, folder: Path, questions: int) -> Bench:

@@ -75,7 +75,8 @@ def train_trl(bench: Bench, frames: Path, batch_size: int, steps: Sequence[Seque
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.train()
-    if trainer.model.is_gradient_checkpointing != bench.config.gradient_checkpointing:
+    recomputes = any(getattr(module, "gradient_checkpointing", False) for module in trainer.model.modules())
+    if recomputes != bench.config.gradient_checkpointing:
         raise ConfigError("TRL did not take the setting of gradient checkpointing: the comparison would not be fair")
     return Course.of(trainer, clock, {})
 

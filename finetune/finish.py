@@ -50,7 +50,7 @@ def finish(task: Task, trainer: PackedTrainer, run: TrackedRun, origin: Origin) 
     model = trainer.accelerator.unwrap_model(trainer.model)
     trained = Trained(task.out / ("model" if task.config.method == "full" else "adapter"), trainer.last_losses())
     if trainer.is_world_process_zero():
-        save_trained(model, task.processor, task.out, task.base.name)
+        save_trained(model, task.processor, task.out, task.base_name or task.base.name)
         write_json(task.out / RUN_FILE, _record(task, model, origin))
         _log_files(task, trained, origin, run, step=trainer.state.global_step)
         _log_samples(task, Vlm(model, task.processor, task.config.image_size_px), run)
@@ -60,8 +60,9 @@ def finish(task: Task, trainer: PackedTrainer, run: TrackedRun, origin: Origin) 
 
 def _record(task: Task, model: Any, origin: Origin) -> dict[str, Any]:
     config = task.config
+    folder = Path(os.path.relpath(task.base.resolve(), task.out.resolve())).as_posix()
     return {
-        "base": Path(os.path.relpath(task.base.resolve(), task.out.resolve())).as_posix(),
+        "base": task.base_name or folder,
         "base_digest": origin.base_digest,
         "code_version": __version__,
         "dataset_digest": origin.dataset_digest,

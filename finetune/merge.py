@@ -30,6 +30,7 @@ from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.store import write_json
 from drive_vqa.vlm import (
     RUN_FILE,
+    TUNED_FILE,
     Vlm,
     left_padded,
     load_run,
@@ -66,7 +67,6 @@ PROCESSOR_FILES = (
 )
 """Tuning changes none of them, so they are copied as they are: other programs read more of them than this one."""
 
-TUNED_FILE = "drive_vqa.json"
 DEFAULT_SIZE_PX = (532, 336)
 PROBE_QUESTION = "How far away is Region 1?"
 

@@ -93,7 +93,7 @@ def finetune(
         "code_version": __version__,
         "config_hash": config_digest(to_dict(config)),
         "dataset_digest": digest,
-        "base": task.base.name,
+        "base": task.base_name or task.base.name,
     }
     with mlflow_run(
         out, "finetune", tracking_uri=tracking_uri, params=settings, tags=tags, resume=resume, system_metrics=True

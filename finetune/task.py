@@ -26,6 +26,7 @@ class Task:
         config: a recipe.
         out: the run's folder.
         base: folder of the model.
+        base_name: its name on the hub, where it is from there.
         processor: of the model.
         index: what is learned.
         answers: who writes what is learned to say; None: the plain answers.
@@ -35,6 +36,7 @@ class Task:
     config: FinetuneConfig
     out: Path
     base: Path
+    base_name: str | None
     processor: ChatProcessor
     index: LessonIndex
     answers: AnswerWriter | None
@@ -72,4 +74,5 @@ def make_task(
         base = model_folder(model)
     processor = load_processor(base)
     index = read_index(store, config, processor, writer=answers)
-    return Task(store, config, out, base, processor, index, answers)
+    hub_name = None if model == TINY or Path(model).exists() else model
+    return Task(store, config, out, base, hub_name, processor, index, answers)

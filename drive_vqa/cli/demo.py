@@ -82,8 +82,8 @@ def _train_and_score(store: Store, out: Path) -> None:
             finetune(store, load_recipe("tiny"), model="tiny", out=run, resume=True, tracking_uri=tracking_uri)
     with _step(4, "answers on held-out drives"):
         if not predictions.is_file():
-            answer, name = vlm_answerer("tiny", run)
-            predict(store, "test", answer, predictions, model_name=name, batch_size=BATCH_SIZE)
+            asked = vlm_answerer("tiny", run)
+            predict(store, "test", asked.answer, predictions, model_name=asked.name, batch_size=BATCH_SIZE)
     with _step(5, "scores"):
         headline = evaluate(store, predictions, out / "evaluation", tracking_uri=tracking_uri)
     with _step(6, "report"):

@@ -259,15 +259,16 @@ def _predict(arguments: argparse.Namespace) -> int:
     from eval.predict import predict, vlm_answerer
 
     store = Store.open(arguments.store)
-    answer, name = vlm_answerer(arguments.model, arguments.adapter, device=arguments.device)
+    asked = vlm_answerer(arguments.model, arguments.adapter, device=arguments.device)
     out = predict(
         store,
         arguments.split,
-        answer,
+        asked.answer,
         arguments.out,
-        model_name=name,
+        model_name=asked.name,
         batch_size=arguments.batch_size,
         limit=arguments.limit,
+        regions=asked.regions,
     )
     logger.info("predictions: %s", out)
     return 0

@@ -6,6 +6,7 @@
     processor    chat messages and images → token ids and tensors
     coordinates  boxes in text: pixels of the original image ↔ what the family counts in
     model        answers
+    tuned        how a tuned model has to be asked
 
 Training and prediction both build their inputs here, so that a model is asked exactly as it was taught.
 """
@@ -13,7 +14,7 @@ Training and prediction both build their inputs here, so that a model is asked e
 from drive_vqa.vlm.adapter import ADAPTER_WEIGHTS, without_library_deprecations
 from drive_vqa.vlm.families import FAMILIES
 from drive_vqa.vlm.family import PARTS, Family, Images, Part
-from drive_vqa.vlm.loading import RUN_FILE, load_processor, load_run, load_vlm
+from drive_vqa.vlm.loading import load_processor, load_run, load_vlm
 from drive_vqa.vlm.model import Vlm
 from drive_vqa.vlm.mrope import END_OF_TURN, IMAGE_TOKEN
 from drive_vqa.vlm.processor import (
@@ -24,6 +25,7 @@ from drive_vqa.vlm.processor import (
     padding_id,
 )
 from drive_vqa.vlm.source import family_of, model_folder
+from drive_vqa.vlm.tuned import RUN_FILE, TUNED_FILE
 
 __all__ = [
     "ADAPTER_WEIGHTS",
@@ -32,6 +34,7 @@ __all__ = [
     "IMAGE_TOKEN",
     "PARTS",
     "RUN_FILE",
+    "TUNED_FILE",
     "ChatProcessor",
     "Family",
     "Images",

@@ -15,10 +15,9 @@ from drive_vqa.vlm.family import Family
 from drive_vqa.vlm.model import Vlm
 from drive_vqa.vlm.processor import ChatProcessor
 from drive_vqa.vlm.source import UNUSABLE, family_of, model_folder, one_line
+from drive_vqa.vlm.tuned import RUN_FILE, TUNED_FILE, read_tuned
 from drive_vqa.vlm.weights import load_weights, torch_device
 from drive_vqa.weights_digest import weights_digest
-
-RUN_FILE = "run.json"
 
 
 def load_vlm(
@@ -44,7 +43,10 @@ def load_vlm(
     model: Any = load_weights(folder, family, place, quantized=quantized)
     if adapter is not None:
         model = with_adapter(model, adapter, folder).to(place).eval()
-    return Vlm(model, processor)
+    if not (folder / TUNED_FILE).is_file():
+        return Vlm(model, processor)
+    tuned = read_tuned(folder / TUNED_FILE)
+    return Vlm(model, processor, tuned.image_size_px, tuned.regions)
 
 
 def load_run(run: Path, base: Path | str | None = None, device: str | None = None) -> Vlm:
@@ -58,25 +60,17 @@ def load_run(run: Path, base: Path | str | None = None, device: str | None = Non
     Raises:
         ModelError: the run is not complete, or its base is gone or another one.
     """
-    record = run / RUN_FILE
-    try:
-        content = json.loads(record.read_text(encoding="utf-8"))
-        recorded, size = str(content["base"]), content["image_size_px"]
-        image_size_px = None if size is None else (int(size[0]), int(size[1]))
-        method, digest = content.get("method", "lora"), content.get("base_digest")
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ModelError(
-            f"{record} is missing or damaged: give the folder that `drive-vqa finetune --out` has finished"
-        ) from error
-    if method == "full":
+    tuned = read_tuned(run / RUN_FILE)
+    if tuned.whole:
         vlm = load_vlm(run / "model", device=device)
-        return Vlm(vlm.model, vlm.processor, image_size_px)
-    folder = model_folder((run / recorded) if base is None else base)
+        return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions)
+    recorded = run / tuned.base if (run / tuned.base).exists() else tuned.base  # a folder, or a name on the hub
+    folder = model_folder(recorded if base is None else base)
     family_of(folder)  # says what is wrong with a folder that is no model
-    if digest is not None and weights_digest(folder) != digest:
+    if tuned.base_digest is not None and weights_digest(folder) != tuned.base_digest:
         raise ModelError(f"{folder} is not the model that {run} was trained on: give that one as --model")
     vlm = load_vlm(folder, run / "adapter", device)
-    return Vlm(vlm.model, vlm.processor, image_size_px)
+    return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions)
 
 
 def load_processor(base: Path) -> ChatProcessor:

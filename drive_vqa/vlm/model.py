@@ -12,6 +12,7 @@ from transformers import GenerationConfig
 
 from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
+from drive_vqa.region_forms import RegionForm
 from drive_vqa.vlm.family import Family
 from drive_vqa.vlm.processor import ChatProcessor, left_padded, padding_id
 
@@ -24,11 +25,13 @@ class Vlm:
         model: with the adapter, where there is one; in evaluation mode after loading.
         processor: of the same folder.
         image_size_px: (width, height) that the model was tuned on; None for an untuned model.
+        regions: how questions named regions when it was tuned.
     """
 
     model: Any
     processor: ChatProcessor
     image_size_px: tuple[int, int] | None = None
+    regions: RegionForm = "marks"
 
     @property
     def family(self) -> Family:

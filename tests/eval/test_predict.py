@@ -105,7 +105,7 @@ def test_a_model_answers_and_frames_of_a_group_are_decoded_once(tiny, tmp_path, 
     store = write_store(tmp_path / "store", {"a": "test"})
     (tmp_path / "source").mkdir()
     Image.new("RGB", (64, 48), (9, 9, 9)).save(tmp_path / "source/front.png")
-    answer, name = vlm_answerer(str(tiny), max_new_tokens=2)
+    answer, name, _ = vlm_answerer(str(tiny), max_new_tokens=2)
     opened = []
     real_open = Image.open
     monkeypatch.setattr(Image, "open", lambda path, *rest: opened.append(Path(path)) or real_open(path, *rest))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ def test_shapes_are_the_published_ones(shape: Any, billions: float, language: fl
     flops = model_flops(model)
     assert flops is not None
     assert flops.components["language"].parameters / 1e9 == pytest.approx(language, abs=1e-3)
-    assert flops.components["vision"].parameters / 1e9 == (32 * (4 * 1280**2 + 3 * 1280 * 3420) + 1176 * 1280) / 1e9
+    assert flops.components["vision"].parameters == 32 * (4 * 1280**2 + 3 * 1280 * 3420) + 1176 * 1280
 
 
 def test_painted_groups_have_as_many_questions_as_asked_for(tmp_path: Path) -> None:
@@ -34,9 +32,3 @@ def test_painted_groups_have_as_many_questions_as_asked_for(tmp_path: Path) -> N
     assert [len(group["context"]) for group in groups] == [2, 2]
     again = paint_store(tmp_path / "again", Painted(groups=2, questions=60, frames=2))
     assert again.read_all("questions").equals(store.read_all("questions"))
-
-
-def test_benchmark_needs_no_trl() -> None:
-    """Neither TRL nor datasets nor MLflow is loaded before it is known that they are there."""
-    code = "import sys; sys.modules.update(trl=None, datasets=None, mlflow=None); import finetune.benchmark"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -25,7 +25,6 @@ from finetune.config import FinetuneConfig
 from finetune.dataset import BrokenLessonError, LessonDataset, Row, Visit, data_digest, lesson_texts, read_index
 from finetune.plan import Plan
 
-
 FIVE = [f"a-0/{number}" for number in range(5)]
 
 
