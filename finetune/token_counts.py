@@ -84,7 +84,7 @@ class TokenCounter:
 
     def _count_answers(self, texts: Iterable[str]) -> None:
         new = _new(texts, self._answers)
-        self._answers.update((text, len(self._processor.answer_ids(text))) for text in new)
+        self._answers.update(zip(new, self._processor.answer_lengths(new), strict=True))
 
     def _tokenized(self, texts: Sequence[str]) -> list[int]:
         if not texts:

@@ -110,6 +110,13 @@ class ChatProcessor:
         """Token ids of an answer and of the end of its turn: all that carries loss."""
         return [*self._tokenize(self._lead + answer), self.end_id]
 
+    def answer_lengths(self, answers: Sequence[str]) -> list[int]:
+        """How many tokens `answer_ids` gives for each, counted together, which is many times as fast."""
+        if not answers:
+            return []
+        tokens = self.tokenizer([self._lead + answer for answer in answers], add_special_tokens=False)["input_ids"]
+        return [len(own) + 1 for own in tokens]
+
     def positions(self, input_ids: Sequence[int], images: Images) -> Int[torch.Tensor, "axes length"]:
         """Positions of one sequence without padding, as the model itself would number it, without the model.
 
