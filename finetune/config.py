@@ -162,6 +162,7 @@ class FinetuneConfig:
         warmup_fraction: of all steps, rising linearly.
         max_grad_norm: gradients are clipped to it.
         precision: bf16 autocast or fp32; auto: bf16 on CUDA.
+        attention: sdpa, or flex_attention, which is faster where rows are long (CUDA only), see finetune.attention.
         gradient_checkpointing: compute activations twice instead of keeping them; for large models.
         workers: processes that decode and mark images; 0: none.
         cache_images: keep decoded frames in memory; for small data without workers.
@@ -200,6 +201,7 @@ class FinetuneConfig:
     warmup_fraction: float = 0.05
     max_grad_norm: float = 1.0
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    attention: Literal["sdpa", "flex_attention"] = "sdpa"
     gradient_checkpointing: bool = False
     workers: int = 2
     cache_images: bool = False

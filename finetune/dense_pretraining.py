@@ -1,9 +1,10 @@
 """A first lesson for a vision tower with random weights: where are the marks, and how far away?
 
 A head that is thrown away afterwards reads each cell of the tower's output (28×28 pixels, one language token) and says for
-every mark number whether that mark covers the cell, the mark's box, the logarithm of its distance and its bearing. One picture
-teaches some hundred numbers this way, a question and its answer only a few; without this the tiny model hardly learns to see in
-any time that a person would wait.
+every mark number whether that mark covers the cell, the mark's box, the logarithm of its distance and its bearing; and where in
+the picture the cell itself is, since a tower with rotary positions knows only how far apart two patches are. One picture teaches
+some hundred numbers this way, a question and its answer only a few; without this the tiny model hardly learns to see in any time
+that a person would wait.
 
 Mark numbers are dealt anew and half of the pictures are mirrored at each visit, so that a number's colour and sign are learned
 and not its place.
@@ -29,7 +30,7 @@ from drive_vqa.store import Store
 from drive_vqa.tracking import Run
 from drive_vqa.vlm import ChatProcessor, Vlm
 from finetune.config import DensePretraining, FinetuneConfig
-from finetune.dataset import Lesson, Row
+from finetune.dataset import Row
 from finetune.muon import MuonWithAdamW
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ MOST_MARKS = 6
 DISTANCE_SCALE_M = 20.0
 BEARING_SCALE_DEG = 45.0
 PRESENCE_WEIGHT = 1.0
+TARGET_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0)
+"""Distance is the hardest of them."""
+PLACE_WEIGHT = 2.0
 HUBER_DELTA = 0.1
 PRESENCE_PRIOR = -3.5
 """First logit: a given mark covers about one cell in thirty, and learning that takes longer than all the rest."""
@@ -64,36 +68,51 @@ class Picture:
     objects: tuple[MarkedObject, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What the head reads out of cells.
+
+    Attributes:
+        presence: logit that a mark covers the cell.
+        targets: of the mark, see `TARGETS`.
+        place: of the cell itself, down and to the right, from -1 to 1.
+    """
+
+    presence: Float[torch.Tensor, "pictures cells numbers"]
+    targets: Float[torch.Tensor, "pictures cells numbers targets"]
+    place: Float[torch.Tensor, "pictures cells 2"]
+
+
 class DenseHead(torch.nn.Module):
-    """Reads presence and the six targets of every mark number out of each cell."""
+    """Reads presence and the six targets of every mark number out of each cell, and the cell's own place."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = torch.nn.LayerNorm(width)
         self.presence = torch.nn.Linear(width, NUMBERS)
         self.targets = torch.nn.Linear(width, NUMBERS * TARGETS)
+        self.place = torch.nn.Linear(width, 2)
         torch.nn.init.constant_(self.presence.bias, PRESENCE_PRIOR)
 
-    def forward(
-        self, cells: Float[torch.Tensor, "cells width"]
-    ) -> tuple[Float[torch.Tensor, "cells numbers"], Float[torch.Tensor, "cells numbers targets"]]:
-        """Logits of presence, and targets."""
+    def forward(self, cells: Float[torch.Tensor, "pictures cells width"]) -> Reading:
+        """Read the cells of some pictures."""
         normed = self.norm(cells)
-        return self.presence(normed), self.targets(normed).unflatten(-1, (NUMBERS, TARGETS))
+        targets = self.targets(normed).unflatten(-1, (NUMBERS, TARGETS))
+        return Reading(self.presence(normed), targets, self.place(normed))
 
 
-def pretrain_vision(vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: FinetuneConfig, run: Run) -> None:
-    """Train the vision tower of an adapter on the frames of the lessons; the rest of the model is not touched.
+def pretrain_vision(vlm: Vlm, store: Store, groups: Sequence[Row], config: FinetuneConfig, run: Run) -> None:
+    """Train the vision tower of a model on the frames of some groups; the rest of the model is not touched.
 
     Args:
-        vlm: whose adapter keeps a vision tower of its own.
-        store: where the lessons' logs are.
-        lessons: what is learned later; nothing else is looked at.
+        vlm: whose vision tower, or an adapter's copy of it, is trained.
+        store: where the groups' logs are.
+        groups: what is learned about later; nothing else is looked at.
         config: `dense_pretraining`, seed and image size.
         run: where losses go.
 
     Raises:
-        ConfigError: the adapter does not train the vision tower, or no object of the lessons can be seen.
+        ConfigError: the vision tower is frozen or of another kind, or no object of the groups can be seen.
     """
     settings = config.dense_pretraining
     visual = vision_tower(vlm.model)
@@ -103,7 +122,7 @@ def pretrain_vision(vlm: Vlm, store: Store, lessons: Sequence[Lesson], config: F
             "dense_pretraining trains the vision tower: set method=full and learning_rates.vision, add visual to "
             "lora.modules_to_save, or set dense_pretraining.steps=0"
         )
-    pictures = read_pictures(store, lessons, config.image_size_px)
+    pictures = read_pictures(store, groups, config.image_size_px)
     if not pictures:
         raise ConfigError("dense_pretraining found no marked object in the frames of this split: set steps=0")
     head = DenseHead(vlm.model.config.get_text_config().hidden_size).to(vlm.device)
@@ -148,8 +167,7 @@ def _loop(
         output = visual(inputs["pixel_values"].to(device), grid_thw=grid.to(device))
         cells_high, cells_wide = (int(value) // processor.merge_size for value in grid[0, 1:])
         targets = torch.stack([cell_targets(marked, cells_high, cells_wide) for _, marked in batch]).to(device)
-        presence, predicted = head(output.pooler_output.float())
-        loss = dense_loss(presence, predicted, targets.flatten(0, 1))
+        loss = dense_loss(head(output.pooler_output.float().unflatten(0, (len(batch), -1))), targets, cells_wide)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([*visual.parameters(), *head.parameters()], config.max_grad_norm)
@@ -160,11 +178,11 @@ def _loop(
             logger.info("vision tower, step %d/%d  loss %.4f", step, settings.steps, loss.item())
 
 
-def read_pictures(store: Store, lessons: Sequence[Lesson], size_px: tuple[int, int]) -> list[Picture]:
-    """Every frame of the lessons once, with all objects that are marked in it in some lesson."""
+def read_pictures(store: Store, groups: Sequence[Row], size_px: tuple[int, int]) -> list[Picture]:
+    """Every frame of the groups once, with all objects that are marked in it in some group."""
     views: dict[tuple[str, str], tuple[Row, dict[str, MarkedObject]]] = {}
     places: dict[str, dict[tuple[int, str], tuple[float, float]]] = {}
-    for group in {lesson.group["group_id"]: lesson.group for lesson in lessons}.values():
+    for group in groups:
         log_id = group["log_id"]
         if log_id not in places:
             places[log_id] = _places(store, log_id)
@@ -202,16 +220,33 @@ def cell_targets(
 
 
 def dense_loss(
-    presence: Float[torch.Tensor, "cells numbers"],
-    predicted: Float[torch.Tensor, "cells numbers targets"],
-    targets: Float[torch.Tensor, "cells numbers targets_and_presence"],
+    reading: Reading, targets: Float[torch.Tensor, "pictures cells numbers targets_and_presence"], cells_wide: int
 ) -> Float[torch.Tensor, ""]:
-    """Cross-entropy of presence, and a Huber loss of the targets where a mark is present."""
+    """Cross-entropy of presence, a Huber loss of the targets where a mark is present, and one of the cells' own places.
+
+    A mark that covers n cells weighs √n: with n, the few near objects would be all that is learned.
+    """
     present = targets[..., -1]
-    found = torch.nn.functional.binary_cross_entropy_with_logits(presence, present, reduction="sum")
-    off = torch.nn.functional.huber_loss(predicted, targets[..., :-1], reduction="none", delta=HUBER_DELTA).sum(-1)
-    count = present.sum().clamp(min=1)
-    return (PRESENCE_WEIGHT * found + (off * present).sum() / HUBER_DELTA) / count
+    found = torch.nn.functional.binary_cross_entropy_with_logits(reading.presence, present, reduction="sum")
+    off = _huber(reading.targets, targets[..., :-1]) @ torch.tensor(TARGET_WEIGHTS, device=present.device)
+    weight = present / present.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+    misplaced = _huber(reading.place, cell_places(targets.shape[1] // cells_wide, cells_wide).to(present.device)).mean()
+    found_of_marks = PRESENCE_WEIGHT * found / present.sum().clamp(min=1)
+    return found_of_marks + (off * weight).sum() / weight.sum().clamp(min=1) + PLACE_WEIGHT * misplaced
+
+
+def cell_places(cells_high: int, cells_wide: int) -> Float[torch.Tensor, "cells 2"]:
+    """Where the centre of each cell is, down and to the right, from -1 to 1."""
+    down, right = ((2 * torch.arange(count) + 1) / count - 1 for count in (cells_high, cells_wide))
+    return torch.stack(torch.meshgrid(down, right, indexing="ij"), dim=-1).flatten(0, 1)
+
+
+def _huber(predicted: Float[torch.Tensor, "..."], truth: Float[torch.Tensor, "..."]) -> Float[torch.Tensor, "..."]:
+    """In units of its own delta, so that it grows by 1 a unit."""
+    return (
+        torch.nn.functional.huber_loss(predicted, truth.expand_as(predicted), reduction="none", delta=HUBER_DELTA)
+        / HUBER_DELTA
+    )
 
 
 def _batches(

@@ -49,11 +49,14 @@ def finish(task: Task, trainer: PackedTrainer, run: TrackedRun, origin: Origin) 
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     trained = Trained(task.out / ("model" if task.config.method == "full" else "adapter"), trainer.last_losses())
+    sharded = trainer.is_fsdp_enabled
+    weights = trainer.accelerator.get_state_dict(trainer.model) if sharded else None  # all processes take part
     if trainer.is_world_process_zero():
-        save_trained(model, task.processor, task.out, task.base_name or task.base.name)
+        save_trained(model, task.processor, task.out, task.base_name or task.base.name, weights)
         write_json(task.out / RUN_FILE, _record(task, model, origin))
         _log_files(task, trained, origin, run, step=trainer.state.global_step)
-        _log_samples(task, Vlm(model, task.processor, task.config.image_size_px), run)
+        if not sharded:  # answering would need all processes at every token
+            _log_samples(task, Vlm(model, task.processor, task.config.image_size_px), run)
     trainer.accelerator.wait_for_everyone()
     return trained
 

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from drive_vqa.errors import ModelError
-from finetune.packing import IGNORED, packed_attention
+from finetune.attention import attention_mask
+from finetune.packing import IGNORED
 
 Batch = dict[str, torch.Tensor]
 
@@ -30,7 +31,7 @@ def answer_loss(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     kept = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()
     if len(kept) == 0:
         raise ModelError("a batch has no answer to learn from: its questions have empty answers")
-    logits = model(**forward_inputs(batch), logits_to_keep=kept).logits
+    logits = model(**forward_inputs(model, batch), logits_to_keep=kept).logits
     targets = labels[:, kept + 1]
     total = torch.nn.functional.cross_entropy(
         logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
@@ -38,7 +39,7 @@ def answer_loss(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return total, (targets != IGNORED).sum()
 
 
-def forward_inputs(batch: Batch) -> dict[str, Any]:
+def forward_inputs(model: Any, batch: Batch) -> dict[str, Any]:
     """Arguments of the model's forward pass; the mask is made here, on the model's device."""
     inputs: dict[str, Any] = {name: value for name, value in batch.items() if name not in NOT_FOR_THE_MODEL}
-    return {**inputs, "attention_mask": packed_attention(batch["lesson"], batch["segment"]), "use_cache": False}
+    return {**inputs, "attention_mask": attention_mask(model, batch), "use_cache": False}

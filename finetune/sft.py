@@ -15,6 +15,7 @@ function; the first one alone writes.
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ from accelerate import PartialState
 
 from drive_vqa._version import __version__
 from drive_vqa.config import flatten, save_config, to_dict
-from drive_vqa.errors import ConfigError, ModelError
+from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store
 from drive_vqa.tracking import TrackedRun, config_digest, mlflow_run
-from drive_vqa.vlm import RUN_FILE, Vlm, load_vlm
+from drive_vqa.vlm import RUN_FILE, Vlm, load_vlm, torch_device
 from drive_vqa.weights_digest import weights_digest
 from finetune.adapter import check_method, prepare
 from finetune.arguments import training_arguments
+from finetune.attention import FLEX, use_flex_attention
 from finetune.checkpoint_record import Origin
 from finetune.checkpoints import last_checkpoint
 from finetune.collate import Collator
@@ -78,7 +80,7 @@ def finetune(
         StoreError: nothing to learn.
         ModelError: the model cannot be loaded, does not fit the questions, or training diverged.
     """
-    state = _start(device)
+    state = _start(device, config)
     check_method(config)
     _prepare_folder(out, resume=resume)
     task = make_task(store, config, model, out, answers, state)
@@ -107,11 +109,15 @@ def finetune(
         return finish(task, trainer, run, origin)
 
 
-def _start(device: str | None) -> PartialState:
+def _start(device: str | None, config: FinetuneConfig) -> PartialState:
     """Join the other processes, where there are some."""
-    if device is not None and torch.device(device).type == "cuda" and not torch.cuda.is_available():
-        raise ModelError("CUDA was asked for and this machine has none: use --device cpu")
-    return PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
+    place = torch_device(device)
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        if place.type != "cuda":
+            raise ConfigError("FSDP needs CUDA (on the CPU accelerate would run without it, unasked): leave it out")
+        if config.optimizer == "muon":
+            raise ConfigError("optimizer=muon needs whole matrices and FSDP shards them: use adamw, or leave FSDP out")
+    return PartialState(cpu=place.type == "cpu")
 
 
 def _trainer(task: Task, plan: Plan, origin: Origin, run: TrackedRun, state: PartialState) -> PackedTrainer:
@@ -147,6 +153,8 @@ def _prepared_model(task: Task, device: torch.device) -> Any:
     """The model with exactly what the recipe names trainable."""
     config = task.config
     loaded = load_vlm(task.base, device=str(device), quantized=config.method == "qlora")
+    if config.attention == FLEX:
+        use_flex_attention(loaded.model, device)
     family = task.processor.family
     listed = listed_modules(loaded.model, family, config)
     torch.manual_seed(config.seed)  # for the adapter's random half
@@ -167,9 +175,7 @@ def _validation(task: Task, collator: Collator) -> Validation | None:
 
 def _pretrain(task: Task, trainer: PackedTrainer, run: TrackedRun) -> None:
     vlm = Vlm(trainer.model, task.processor, task.config.image_size_px)
-    dataset = task.dataset(task.index)
-    lessons = [dataset.lesson(number) for number in range(len(dataset))]
-    pretrain_vision(vlm, task.store, lessons, task.config, run)
+    pretrain_vision(vlm, task.store, task.dataset(task.index).groups(), task.config, run)
 
 
 def _longest(model: Any) -> int:

@@ -26,6 +26,7 @@ from drive_vqa.vlm.processor import (
 )
 from drive_vqa.vlm.source import family_of, model_folder
 from drive_vqa.vlm.tuned import RUN_FILE, TUNED_FILE
+from drive_vqa.vlm.weights import torch_device
 
 __all__ = [
     "ADAPTER_WEIGHTS",
@@ -49,5 +50,6 @@ __all__ = [
     "load_vlm",
     "model_folder",
     "padding_id",
+    "torch_device",
     "without_library_deprecations",
 ]

@@ -16,12 +16,14 @@ from drive_vqa.store import Store
 from drive_vqa.vlm import Vlm
 from finetune.adapter import prepare
 from finetune.config import DensePretraining, FinetuneConfig, LearningRates, LoraSettings
-from finetune.dataset import Lesson, LessonDataset
+from finetune.dataset import LessonDataset, Row
 from finetune.dense_pretraining import (
     DISTANCE_SCALE_M,
     MarkedObject,
+    Reading,
     _marked,
     _mirror,
+    cell_places,
     cell_targets,
     dense_loss,
     pretrain_vision,
@@ -69,9 +71,9 @@ def tracked(store: Store) -> Store:
 
 
 @pytest.fixture(scope="module")
-def lessons(dataset: LessonDataset) -> list[Lesson]:
+def groups(dataset: LessonDataset) -> list[Row]:
     """All of the painted store."""
-    return [dataset.lesson(number) for number in range(len(dataset))]
+    return list(dataset.groups())
 
 
 def test_targets_lie_where_the_mark_is() -> None:
@@ -88,14 +90,27 @@ def test_a_mark_smaller_than_a_cell_is_not_lost() -> None:
 
 
 def test_perfect_answer_costs_nothing() -> None:
-    targets = cell_targets({1: THING}, 4, 6)
-    logits = (targets[..., -1] - 0.5) * 100
-    assert dense_loss(logits, targets[..., :-1], targets).item() < 1e-6
-    assert dense_loss(logits, targets[..., :-1] + 1, targets).item() > 1
+    targets = cell_targets({1: THING}, 4, 6)[None]
+    perfect = Reading((targets[..., -1] - 0.5) * 100, targets[..., :-1], cell_places(4, 6)[None])
+    assert dense_loss(perfect, targets, 6).item() < 1e-6
+    for name in ("presence", "targets", "place"):
+        assert dense_loss(replace(perfect, **{name: -getattr(perfect, name)}), targets, 6).item() > 1
 
 
-def test_pictures_know_their_objects(tracked: Store, lessons: list[Lesson]) -> None:
-    pictures = read_pictures(tracked, lessons, SIZE_PX)
+def test_a_large_mark_does_not_drown_a_small_one() -> None:
+    small = MarkedObject((0.9, 0.9, 1.0, 1.0), DISTANCE_SCALE_M, 0.0)
+    targets = cell_targets({1: THING, 2: small}, 8, 16)[None]
+    assert targets[0, :, 1, -1].sum() == 32
+    losses = []
+    for number in (1, 2):
+        wrong = targets[..., :-1].clone()
+        wrong[:, :, number] += 1
+        losses.append(dense_loss(Reading((targets[..., -1] - 0.5) * 100, wrong, cell_places(8, 16)[None]), targets, 16))
+    assert losses[0] / losses[1] == pytest.approx(math.sqrt(32), rel=1e-3)
+
+
+def test_pictures_know_their_objects(tracked: Store, groups: list[Row]) -> None:
+    pictures = read_pictures(tracked, groups, SIZE_PX)
     assert len(pictures) == 6
     assert {picture.image.size for picture in pictures} == {SIZE_PX}
     assert sorted(thing.distance_m for thing in pictures[2].objects) == pytest.approx(
@@ -110,18 +125,18 @@ def test_mirror_image_has_mirrored_truth() -> None:
     assert mirrored.distance_m == 5.0
 
 
-def test_numbers_are_dealt_anew(tracked: Store, lessons: list[Lesson]) -> None:
-    picture = read_pictures(tracked, lessons, SIZE_PX)[0]
+def test_numbers_are_dealt_anew(tracked: Store, groups: list[Row]) -> None:
+    picture = read_pictures(tracked, groups, SIZE_PX)[0]
     rng = np.random.default_rng(0)
     dealt = {tuple(sorted(_marked(picture, rng)[1])) for _ in range(20)}
     assert len(dealt) > 5
 
 
-def test_tower_learns_and_nothing_else_changes(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+def test_tower_learns_and_nothing_else_changes(vlm: Vlm, base: Path, tracked: Store, groups: list[Row]) -> None:
     model = prepare(vlm.model, vlm.processor.family, FULL, base)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     losses = Losses()
-    pretrain_vision(Vlm(model, vlm.processor), tracked, lessons, FULL, losses)
+    pretrain_vision(Vlm(model, vlm.processor), tracked, groups, FULL, losses)
     assert len(losses.values) == SETTINGS.steps
     assert sum(losses.values[-3:]) < 0.8 * sum(losses.values[:3])
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -129,27 +144,27 @@ def test_tower_learns_and_nothing_else_changes(vlm: Vlm, base: Path, tracked: St
     assert all(".visual." in name for name in changed)
 
 
-def test_tower_kept_beside_an_adapter_learns(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+def test_tower_kept_beside_an_adapter_learns(vlm: Vlm, base: Path, tracked: Store, groups: list[Row]) -> None:
     lora = replace(LORA.lora, modules_to_save=("visual",))
     config = replace(LORA, lora=lora, learning_rates=LearningRates(3e-3, 3e-3, 3e-3))
     config = replace(config, dense_pretraining=replace(SETTINGS, steps=1))
     model = prepare(vlm.model, vlm.processor.family, config, base)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    pretrain_vision(Vlm(model, vlm.processor), tracked, lessons, config, Losses())
+    pretrain_vision(Vlm(model, vlm.processor), tracked, groups, config, Losses())
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed
     assert all("visual.modules_to_save" in name for name in changed)
 
 
-def test_frozen_tower_is_refused(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+def test_frozen_tower_is_refused(vlm: Vlm, base: Path, tracked: Store, groups: list[Row]) -> None:
     model = prepare(vlm.model, vlm.processor.family, LORA, base)
     with pytest.raises(ConfigError, match="modules_to_save"):
-        pretrain_vision(Vlm(model, vlm.processor), tracked, lessons, LORA, Losses())
+        pretrain_vision(Vlm(model, vlm.processor), tracked, groups, LORA, Losses())
 
 
-def test_nothing_to_see_is_refused(vlm: Vlm, base: Path, tracked: Store, lessons: list[Lesson]) -> None:
+def test_nothing_to_see_is_refused(vlm: Vlm, base: Path, tracked: Store, groups: list[Row]) -> None:
     model = prepare(vlm.model, vlm.processor.family, FULL, base)
-    bare = [replace(lesson, group={**lesson.group, "marks": []}) for lesson in lessons]
+    bare = [{**group, "marks": []} for group in groups]
     with pytest.raises(ConfigError, match="no marked object"):
         pretrain_vision(Vlm(model, vlm.processor), tracked, bare, FULL, Losses())
 

@@ -606,7 +606,7 @@ def _step(model: torch.nn.Module, batch: dict[str, torch.Tensor]) -> None:
 def _first_answers(vlm: Vlm, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Distribution of the first answer token of each question, for rows of one lesson: (rows, questions, vocabulary)."""
     with torch.no_grad():
-        logits = vlm.model(**finetune.loss.forward_inputs(batch)).logits
+        logits = vlm.model(**finetune.loss.forward_inputs(vlm.model, batch)).logits
     carries = (batch["labels"] != IGNORED).long()
     begins = carries[:, 1:] > carries[:, :-1]
     return torch.stack([row[at].softmax(dim=-1) for row, at in zip(logits[:, :-1], begins, strict=True)])

@@ -100,7 +100,7 @@ def test_equal_to_separate_samples(family_vlm: Callable[[str], Vlm], model_type:
     batch = collator([lessons[:2], lessons[2:]])
     assert (batch["segment"] == PADDING).any()
     with torch.no_grad():
-        logits = vlm.model(**forward_inputs(batch)).logits
+        logits = vlm.model(**forward_inputs(vlm.model, batch)).logits
         for (row, place), shown in zip([(0, 0), (0, 1), (1, 0)], lessons, strict=True):
             for number, alone in enumerate(_alone(vlm, collator, shown), start=1):
                 own = (batch["lesson"][row] == place) & (batch["segment"][row] == number)
@@ -124,7 +124,7 @@ def test_an_answer_changes_nothing_for_others(family_vlm: Callable[[str], Vlm], 
     for asked in (FIRST, other):
         batch = collator([[_shown(1, (84, 84), asked), _shown(1, (84, 84), SECOND)]])
         with torch.no_grad():
-            results.append((batch, vlm.model(**forward_inputs(batch)).logits[0]))
+            results.append((batch, vlm.model(**forward_inputs(vlm.model, batch)).logits[0]))
     (batch, one), (changed, two) = results
     same = batch["input_ids"].shape == changed["input_ids"].shape
     changing = (batch["lesson"][0] == 0) & (batch["segment"][0] == 2)
