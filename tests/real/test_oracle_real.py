@@ -36,8 +36,8 @@ FRONT, AROUND, NO_IMAGES, NO_CAMERAS = Looks(), Looks(tuple(CAMERAS)), Looks(ima
 TRAFFIC = {2: AROUND, 5: NO_CAMERAS, 7: FRONT, 17: FRONT, 18: FRONT, 22: NO_IMAGES, 23: AROUND, 30: FRONT}
 """Seeds of drives in which much happens that is rare."""
 
-EVERYTHING = GenerateConfig(need_images=False, keyframe_step_s=0.5, flatten=1.0, least_change=0.0, bench_groups=60)
-"""Close moments and no thinning: many questions from few logs."""
+EVERYTHING = GenerateConfig(need_images=False, keyframe_step_s=1.0, flatten=1.0, least_change=0.0, bench_groups=60)
+"""No thinning: many questions from few logs."""
 
 
 @dataclass(frozen=True)
