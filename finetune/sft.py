@@ -43,6 +43,7 @@ from finetune.flops import model_flops
 from finetune.gpu_peaks import peak_flops
 from finetune.guards.trained import check_trained_modules, listed_modules
 from finetune.meter import Meter
+from finetune.patch_embedding import multiply_patches
 from finetune.plan import Plan, evaluation_rows
 from finetune.task import Task, make_task
 from finetune.trainer import PackedTrainer
@@ -153,6 +154,8 @@ def _prepared_model(task: Task, device: torch.device) -> Any:
     """The model with exactly what the recipe names trainable."""
     config = task.config
     loaded = load_vlm(task.base, device=str(device), quantized=config.method == "qlora")
+    if device.type == "cpu":
+        multiply_patches(loaded.model)
     if config.attention == FLEX:
         use_flex_attention(loaded.model, device)
     family = task.processor.family

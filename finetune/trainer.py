@@ -118,6 +118,13 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         check_gradient_norm(norm, self.model, self.state.global_step + 1)
         return norm
 
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        """Keep the lowest loss at once: where looks are more frequent than checkpoints, no checkpoint would hold it."""
+        is_lowest: bool = super()._determine_best_metric(metrics, trial)
+        if is_lowest:
+            self.control.should_save = True
+        return is_lowest
+
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """Write a checkpoint of a model whose frozen weights have not moved."""
         self._watch.check_frozen(self.state.global_step)
