@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from drive_vqa.config import load_config, strict_config
+from drive_vqa.config import flatten, load_config, strict_config
 from drive_vqa.errors import ConfigError
 from drive_vqa.region_forms import RegionForm
 from drive_vqa.traces import Dialect
@@ -60,6 +62,10 @@ class LoraSettings:
     def __post_init__(self) -> None:
         if self.rank < 1 or self.alpha < 1 or not 0 <= self.dropout < 1:
             raise ValueError("lora.rank and lora.alpha must be at least 1, and lora.dropout in [0, 1)")
+        try:
+            re.compile(self.targets or "")
+        except re.error as error:
+            raise ValueError(f"lora.targets is no regular expression ({error})") from error
 
 
 @strict_config
@@ -212,6 +218,7 @@ class FinetuneConfig:
     dense_pretraining: DensePretraining = field(default_factory=DensePretraining)
 
     def __post_init__(self) -> None:
+        _check_finite(asdict(self))
         for name in ("tokens_per_row", "batch_size", "gradient_accumulation", "log_steps", "checkpoint_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
@@ -224,6 +231,8 @@ class FinetuneConfig:
             raise ValueError("max_steps and max_seconds must be above 0 where set")
         if min(self.workers, self.weight_decay, self.probe_steps) < 0 or not 0 <= self.warmup_fraction < 1:
             raise ValueError("workers, weight_decay and probe_steps must be at least 0, and warmup_fraction in [0, 1)")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError("seed must be at least 0 and below 2**32")
         if self.cache_images and self.workers:
             raise ValueError("cache_images needs workers=0: each worker would hold a copy of its own")
         if self.evaluation.steps and self.checkpoint_steps % self.evaluation.steps:
@@ -231,6 +240,12 @@ class FinetuneConfig:
                 "checkpoint_steps must be a multiple of evaluation.steps, so that the best adapter is among the checkpoints"
             )
         _check_order(self.curriculum)
+
+
+def _check_finite(settings: Mapping[str, Any]) -> None:
+    for name, value in flatten(settings).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, not {value}")
 
 
 def _check_order(curriculum: tuple[Chapter, ...]) -> None:

@@ -92,9 +92,10 @@ class LogReader:
         if log_id not in self._kept:
             questions = self.store.read("questions", log_id, self.columns)
             self._kept[log_id] = LogTables(questions, self.store.read("groups", log_id))
+            # only now, since sizes of nested tables take longer to add up than a group to read
+            while len(self._kept) > 1 and self.kept_bytes() > TABLE_BYTES:
+                self._kept.popitem(last=False)
         self._kept.move_to_end(log_id)
-        while len(self._kept) > 1 and self.kept_bytes() > TABLE_BYTES:
-            self._kept.popitem(last=False)
         return self._kept[log_id]
 
     def questions(self, log_id: str, rows: Sequence[int] | np.ndarray) -> list[Row]:

@@ -42,8 +42,9 @@ def _chosen(dataset: LessonDataset, count: int) -> Iterator[tuple[ShownLesson, R
 
 
 def _answer(vlm: Vlm, shown: ShownLesson, question: Row, config: FinetuneConfig) -> str:
-    group = shown.lesson.group
-    messages = build_messages(group, question, regions=config.regions)
+    group, size_px = shown.lesson.group, config.image_size_px
+    # regions are named already as the recipe says
+    messages = vlm.processor.to_model_messages(build_messages(group, question), group, size_px)
     longest = SHORT_ANSWER if config.answers == "plain" else LONG_ANSWER
     text = vlm.generate([messages], [shown.frames], max_new_tokens=longest)[0]
-    return vlm.processor.from_model_text(text, group, config.image_size_px)
+    return vlm.processor.from_model_text(text, group, size_px, asked=question["question"])
