@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_NEW_TOKENS = 64
 KEPT_GROUPS = 8
 """Groups whose frames stay decoded; their questions come one after another."""
 
@@ -138,7 +137,7 @@ def vlm_answerer(
     adapter: Path | None = None,
     *,
     device: str | None = None,
-    max_new_tokens: int = MAX_NEW_TOKENS,
+    max_new_tokens: int | None = None,
 ) -> VlmAnswerer:
     """An answerer that asks a vision-language model.
 
@@ -148,7 +147,7 @@ def vlm_answerer(
         model: folder of a checkpoint, or its name on the hub; "tiny" for the base that the run in `adapter` was tuned from.
         adapter: output folder of `drive-vqa finetune`.
         device: torch device; the best one by default.
-        max_new_tokens: longest answer.
+        max_new_tokens: longest answer; default: what the model was tuned to need.
 
     Raises:
         ModelError: there is no such model.
@@ -167,7 +166,7 @@ def vlm_answerer(
     return VlmAnswerer(_asking(vlm, max_new_tokens), name, vlm.regions)
 
 
-def _asking(vlm: Vlm, max_new_tokens: int) -> Answerer:
+def _asking(vlm: Vlm, max_new_tokens: int | None) -> Answerer:
     shown: dict[tuple[Path, str, str], list[Image]] = {}
 
     def frames(asked: PromptedQuestion) -> list[Image]:

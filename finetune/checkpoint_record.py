@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from drive_vqa._version import __version__
+from drive_vqa.config import flatten, to_dict
 from drive_vqa.errors import ConfigError
 from drive_vqa.store import file_sha256, write_json
+from finetune.config import FinetuneConfig
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +140,7 @@ def check_origin(checkpoint: Path, record: Record, origin: Origin) -> None:
     for name, then, now in _differences(record.origin, origin):
         raise ConfigError(
             f"{checkpoint} was made with {name}={then}, and this run has {name}={now}: "
-            f"--resume with {name}={then}, or start a new run in another --out"
+            f"--resume without settings goes on with those in config.yaml of the run, and a new --out starts anew"
         )
     if record.origin["processes"] != origin.processes:
         was = f"{record.origin['processes']} process(es), and this run has {origin.processes}"
@@ -151,9 +153,10 @@ def check_origin(checkpoint: Path, record: Record, origin: Origin) -> None:
 def _differences(then: Mapping[str, Any], origin: Origin) -> Iterator[tuple[str, Any, Any]]:
     """(name, value then, value now) of all that must be equal and is not."""
     before = Origin(**then)
+    usual = json.loads(json.dumps(flatten(to_dict(FinetuneConfig()))))  # of settings that an older version did not have
     now = json.loads(json.dumps(asdict(origin)))  # tuples become lists, as they did in the record
     for name in sorted(set(before.settings) | set(now["settings"])):
-        one, other = before.settings.get(name), now["settings"].get(name)
+        one, other = before.settings.get(name, usual.get(name)), now["settings"].get(name, usual.get(name))
         if one != other and name not in FREE_SETTINGS and name not in SPLIT_OF_A_STEP:
             yield name, json.dumps(one), json.dumps(other)
     for name in ("dataset_digest", "base_digest", "device"):

@@ -2,7 +2,9 @@
 
 A head that is thrown away afterwards reads each cell of the tower's output (28×28 pixels, one language token) and says for
 every mark number whether that mark covers the cell, the mark's box, the logarithm of its distance and its bearing; and where in
-the picture the cell itself is, since a tower with rotary positions knows only how far apart two patches are. One picture teaches
+the picture the cell itself is, since a tower with rotary positions knows only how far apart two patches are. Whether a mark covers
+the cell is read by the language model's own embeddings of the digits, so that a mark and the word for it look alike from the
+start. One picture teaches
 some hundred numbers this way, a question and its answer only a few; without this the tiny model hardly learns to see in any time
 that a person would wait.
 
@@ -43,7 +45,7 @@ MOST_MARKS = 6
 DISTANCE_SCALE_M = 20.0
 BEARING_SCALE_DEG = 45.0
 PRESENCE_WEIGHT = 1.0
-TARGET_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 2.0, 1.0)
+TARGET_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 3.0, 1.0)
 """Distance is the hardest of them."""
 PLACE_WEIGHT = 2.0
 HUBER_DELTA = 0.1
@@ -86,19 +88,28 @@ class Reading:
 class DenseHead(torch.nn.Module):
     """Reads presence and the six targets of every mark number out of each cell, and the cell's own place."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, digits: Float[torch.Tensor, "numbers width"]) -> None:
+        """Prepare.
+
+        Args:
+            digits: embeddings of the mark numbers in the language model; they stay as they are.
+        """
         super().__init__()
+        width = digits.shape[1]
+        self.digits: torch.Tensor
+        self.register_buffer("digits", torch.nn.functional.normalize(digits.detach().float(), dim=1))
+        self.sharpness = torch.nn.Parameter(torch.ones(()))
+        self.prior = torch.nn.Parameter(torch.full((NUMBERS,), PRESENCE_PRIOR))
         self.norm = torch.nn.LayerNorm(width)
-        self.presence = torch.nn.Linear(width, NUMBERS)
         self.targets = torch.nn.Linear(width, NUMBERS * TARGETS)
         self.place = torch.nn.Linear(width, 2)
-        torch.nn.init.constant_(self.presence.bias, PRESENCE_PRIOR)
 
     def forward(self, cells: Float[torch.Tensor, "pictures cells width"]) -> Reading:
         """Read the cells of some pictures."""
         normed = self.norm(cells)
+        likeness = torch.nn.functional.rms_norm(cells, cells.shape[-1:]) @ self.digits.T
         targets = self.targets(normed).unflatten(-1, (NUMBERS, TARGETS))
-        return Reading(self.presence(normed), targets, self.place(normed))
+        return Reading(self.sharpness * likeness + self.prior, targets, self.place(normed))
 
 
 def pretrain_vision(vlm: Vlm, store: Store, groups: Sequence[Row], config: FinetuneConfig, run: Run) -> None:
@@ -125,7 +136,7 @@ def pretrain_vision(vlm: Vlm, store: Store, groups: Sequence[Row], config: Finet
     pictures = read_pictures(store, groups, config.image_size_px)
     if not pictures:
         raise ConfigError("dense_pretraining found no marked object in the frames of this split: set steps=0")
-    head = DenseHead(vlm.model.config.get_text_config().hidden_size).to(vlm.device)
+    head = DenseHead(digit_embeddings(vlm)).to(vlm.device)
     optimizer = MuonWithAdamW(
         [*trained, *head.named_parameters()],
         learning_rate=settings.learning_rate,
@@ -145,6 +156,23 @@ def vision_tower(model: Any) -> Any:
         if name.rpartition(".")[2] == "visual":
             return module
     raise ConfigError("dense_pretraining knows the vision towers of Qwen's models alone: set dense_pretraining.steps=0")
+
+
+def digit_embeddings(vlm: Vlm) -> Float[torch.Tensor, "numbers width"]:
+    """What the language model reads where a text names a mark.
+
+    Raises:
+        ConfigError: the tokenizer writes a digit in several tokens.
+    """
+    tokenized = [
+        vlm.processor.tokenizer(str(number), add_special_tokens=False)["input_ids"] for number in range(NUMBERS)
+    ]
+    if any(len(ids) != 1 for ids in tokenized):
+        raise ConfigError(
+            "dense_pretraining needs a tokenizer with a token for each digit: set dense_pretraining.steps=0"
+        )
+    weight: torch.Tensor = vlm.model.get_input_embeddings().weight
+    return weight[[ids[0] for ids in tokenized]].detach()
 
 
 def _loop(

@@ -14,6 +14,7 @@ from drive_vqa.errors import StoreError
 from drive_vqa.store import write_json
 from drive_vqa.tracking import TrackedRun
 from drive_vqa.vlm import RUN_FILE, Vlm
+from drive_vqa.vlm.tuned import read_tuned
 from finetune.adapter import count_trainable, save_trained
 from finetune.checkpoint_record import Origin
 from finetune.dataset import read_index
@@ -56,9 +57,15 @@ def finish(task: Task, trainer: PackedTrainer, run: TrackedRun, origin: Origin) 
         write_json(task.out / RUN_FILE, _record(task, model, origin))
         _log_files(task, trained, origin, run, step=trainer.state.global_step)
         if not sharded:  # answering would need all processes at every token
-            _log_samples(task, Vlm(model, task.processor, task.config.image_size_px), run)
+            _log_samples(task, _as_tuned(task, model), run)
     trainer.accelerator.wait_for_everyone()
     return trained
+
+
+def _as_tuned(task: Task, model: Any) -> Vlm:
+    """The model as prediction will load it."""
+    tuned = read_tuned(task.out / RUN_FILE)
+    return Vlm(model, task.processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
 
 
 def _record(task: Task, model: Any, origin: Origin) -> dict[str, Any]:
@@ -71,6 +78,8 @@ def _record(task: Task, model: Any, origin: Origin) -> dict[str, Any]:
         "dataset_digest": origin.dataset_digest,
         "method": config.method,
         "regions": config.regions,
+        "answers": config.answers,
+        "dialect": config.dialect,
         "questions": task.index.questions,
         "image_size_px": list(config.image_size_px),
         "trainable_parameters": count_trainable(model),

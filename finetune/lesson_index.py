@@ -320,7 +320,8 @@ def _nothing(store: Store, config: FinetuneConfig, split: str, left_out: int) ->
     what = f"{store.root} has no questions{of} in split {split!r}"
     if left_out:
         return f"{what} that can be asked with regions={config.regions}: use regions=marks"
-    return f"{what}: run `drive-vqa generate`, or name another split or fewer filters"
+    splits = sorted({name for name in store.read_all("questions", ["split"])["split"].unique().to_pylist() if name})
+    return f"{what}; splits with questions: {', '.join(splits) or 'none'}: name one of these, or fewer filters"
 
 
 def _told(left_out: int, config: FinetuneConfig) -> str:

@@ -260,7 +260,7 @@ def name_of(dtype: torch.dtype) -> str:
 
 def _describe(sources: Sources, dtype: torch.dtype, check: Check, partial: Path, name: str) -> None:
     """The card, and the record that prediction reads the size of images from."""
-    kept = ("code_version", "dataset_digest", "image_size_px", "method", "questions", "regions")
+    kept = ("code_version", "dataset_digest", "image_size_px", "method", "questions", "regions", "answers", "dialect")
     record = {key: sources.record[key] for key in kept if key in sources.record}
     record |= {
         "base_name": Path(sources.record["base"]).name,

@@ -105,13 +105,14 @@ class Meter(TrainerCallback):  # type: ignore[misc]
         """The batches of the step are there: all time since the last step was spent waiting for them."""
         self._waiting_s += time.monotonic() - self._mark
 
-    def on_step_end(self, _args: Any, _state: TrainerState, control: TrainerControl, **_more: Any) -> None:
+    def on_step_end(self, _args: Any, state: TrainerState, control: TrainerControl, **_more: Any) -> None:
         """Stop where the time is up, in all processes at once."""
         self._mark = time.monotonic()
         if self._max_seconds is None:
             return
         late = _over_processes(torch.tensor([float(self._mark - self._started > self._max_seconds)]))
         if late.item():
+            logger.info("max_seconds=%g is over: stopped after step %d", self._max_seconds, state.global_step)
             control.should_training_stop = True
             control.should_log = True
 

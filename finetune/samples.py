@@ -10,9 +10,6 @@ from finetune.config import FinetuneConfig
 from finetune.dataset import LessonDataset, Row, ShownLesson
 
 Columns = dict[str, list[str]]
-LONG_ANSWER = 512
-"""Tokens of a reasoned answer; a plain one needs few."""
-SHORT_ANSWER = 64
 
 
 def answered_samples(vlm: Vlm, dataset: LessonDataset, config: FinetuneConfig) -> Columns:
@@ -45,6 +42,5 @@ def _answer(vlm: Vlm, shown: ShownLesson, question: Row, config: FinetuneConfig)
     group, size_px = shown.lesson.group, config.image_size_px
     # regions are named already as the recipe says
     messages = vlm.processor.to_model_messages(build_messages(group, question), group, size_px)
-    longest = SHORT_ANSWER if config.answers == "plain" else LONG_ANSWER
-    text = vlm.generate([messages], [shown.frames], max_new_tokens=longest)[0]
+    text = vlm.generate([messages], [shown.frames])[0]
     return vlm.processor.from_model_text(text, group, size_px, asked=question["question"])

@@ -36,7 +36,7 @@ from finetune.checkpoint_record import Origin
 from finetune.checkpoints import last_checkpoint
 from finetune.collate import Collator
 from finetune.config import FinetuneConfig
-from finetune.dataset import AnswerWriter, data_digest, read_index
+from finetune.dataset import AnswerWriter, LessonIndex, data_digest, read_index
 from finetune.dense_pretraining import pretrain_vision
 from finetune.finish import Trained, finish
 from finetune.flops import model_flops
@@ -98,12 +98,19 @@ def finetune(
         "dataset_digest": digest,
         "base": task.base_name or task.base.name,
     }
+    held_out = _held_out(task)
     with mlflow_run(
-        out, "finetune", tracking_uri=tracking_uri, params=settings, tags=tags, resume=resume, system_metrics=True
+        out,
+        f"finetune {out.name}",
+        tracking_uri=tracking_uri,
+        params=settings,
+        tags=tags,
+        resume=resume,
+        system_metrics=True,
     ) as run:
         run.log_input(store.root.name, digest, source="drive-vqa store")
         logger.info("%s", plan.describe())
-        trainer = _trainer(task, plan, origin, run, state)
+        trainer = _trainer(task, plan, origin, held_out, run, state)
         if checkpoint is None and config.dense_pretraining.steps:
             _pretrain(task, trainer, run)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -121,7 +128,9 @@ def _start(device: str | None, config: FinetuneConfig) -> PartialState:
     return PartialState(cpu=place.type == "cpu")
 
 
-def _trainer(task: Task, plan: Plan, origin: Origin, run: TrackedRun, state: PartialState) -> PackedTrainer:
+def _trainer(
+    task: Task, plan: Plan, origin: Origin, held_out: LessonIndex | None, run: TrackedRun, state: PartialState
+) -> PackedTrainer:
     config, out = task.config, task.out
     arguments = training_arguments(config, out / "checkpoints", state.device, plan.steps)
     model = _prepared_model(task, arguments.device)
@@ -142,7 +151,7 @@ def _trainer(task: Task, plan: Plan, origin: Origin, run: TrackedRun, state: Par
         origin=origin,
         meter=meter,
         watch=Watch(config, task.processor, dataset, collator, plan, out / "samples.md"),
-        validation=_validation(task, collator),
+        validation=None if held_out is None else _validation(task, held_out, collator),
         model=model,
         args=arguments,
         train_dataset=dataset,
@@ -166,14 +175,18 @@ def _prepared_model(task: Task, device: torch.device) -> Any:
     return model
 
 
-def _validation(task: Task, collator: Collator) -> Validation | None:
-    """The held-out questions, where the recipe looks at some."""
+def _held_out(task: Task) -> LessonIndex | None:
+    """The held-out lessons, where the recipe looks at some."""
     evaluation, config = task.config.evaluation, task.config
     if not evaluation.steps:
         return None
     index = read_index(task.store, config, task.processor, split=evaluation.split, writer=task.answers)
-    chosen = index.sample(evaluation.questions, config.seed)
-    return Validation(task.dataset(chosen), collator, evaluation_rows(chosen, config.tokens_per_row), config.workers)
+    return index.sample(evaluation.questions, config.seed)
+
+
+def _validation(task: Task, held_out: LessonIndex, collator: Collator) -> Validation:
+    rows = evaluation_rows(held_out, task.config.tokens_per_row)
+    return Validation(task.dataset(held_out), collator, rows, task.config.workers)
 
 
 def _pretrain(task: Task, trainer: PackedTrainer, run: TrackedRun) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from accelerate import PartialState
 
 from drive_vqa.errors import ConfigError
-from drive_vqa.store import Store
+from drive_vqa.store import Store, file_sha256
 from drive_vqa.vlm import ChatProcessor, load_processor, model_folder
 from finetune.config import FinetuneConfig
 from finetune.dataset import AnswerWriter, LessonDataset, LessonIndex, lesson_texts, read_index
@@ -69,10 +71,23 @@ def make_task(
     if model == TINY:
         base = out / "base"
         with state.main_process_first():
-            make_tiny_base(base, config.seed, lesson_texts(store, config, answers))
+            _make_base(base, out / "checkpoints", config.seed, lesson_texts(store, config, answers))
     else:
         base = model_folder(model)
     processor = load_processor(base)
     index = read_index(store, config, processor, writer=answers)
     hub_name = None if model == TINY or Path(model).exists() else model
     return Task(store, config, out, base, hub_name, processor, index, answers)
+
+
+def _make_base(base: Path, checkpoints: Path, seed: int, texts: Iterable[str]) -> None:
+    """The tiny model; one left by a run that ended before its first checkpoint must be of the same seed and texts."""
+    if not base.exists() or any(checkpoints.glob("checkpoint-*")):
+        make_tiny_base(base, seed, texts)
+        return
+    with TemporaryDirectory() as folder:
+        wanted = make_tiny_base(Path(folder) / "base", seed, texts)
+        if any(
+            file_sha256(base / name) != file_sha256(wanted / name) for name in ("tokenizer.json", "model.safetensors")
+        ):
+            raise ConfigError(f"{base} is left of a run with another seed or other questions: give --out a new folder")

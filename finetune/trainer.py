@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, Traine
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from drive_vqa.vlm import ChatProcessor
+from finetune.adapter import count_trainable
 from finetune.checkpoints import AtomicCheckpoints
 from finetune.config import FinetuneConfig
 from finetune.guards.batch_images import check_batch_images
@@ -102,6 +103,7 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         """Mean negative log-likelihood of the held-out answers, as `eval_loss`."""
         assert self._validation is not None, "the recipe asks for no looks"
         loss = self._validation.loss(self)
+        logger.info("step %d/%d  held-out loss %.4f", self.state.global_step, self.state.max_steps, loss)
         metrics = {"eval_loss": loss}
         self.log(metrics)
         self.meter.record(self.state.global_step, {"eval/loss": loss})
@@ -139,8 +141,9 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """The optimizer that the recipe asks for, each part of the model with its own rate."""
         self.optimizer = build_optimizer(self.model if model is None else model, self._config)
+        logger.info("%s parameters are trained", f"{count_trainable(self.model):,}")
         for line in describe_groups(self.optimizer):
-            logger.info("%s", line)
+            logger.debug("%s", line)
         return self.optimizer
 
 

@@ -108,6 +108,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         carried = decode_batch(batch, self._processor)
         check_carried(carried, taught_answers(shown, self._processor, self._config.image_size_px), self._processor)
         write_samples(carried, shown, self._samples)
+        logger.info("what is shown and what carries loss: %s", self._samples)
 
     def _make_probe(self) -> ImageProbe | None:
         if not self._config.probe_steps:

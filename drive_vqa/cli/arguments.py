@@ -125,7 +125,9 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
-    finetune = _command(commands, "finetune", "train a LoRA adapter, or a small model whole, on the questions of the train split")
+    finetune = _command(
+        commands, "finetune", "train a LoRA adapter, or a small model whole, on the questions of the train split"
+    )
     finetune.add_argument("store", type=Path, metavar="STORE")
     finetune.add_argument(
         "--recipe",

@@ -194,12 +194,20 @@ def _finetune(arguments: argparse.Namespace) -> int:
     from finetune.config import load_recipe
     from finetune.sweep import parse_axes
 
-    recipe = arguments.recipe or ("tiny" if arguments.model == "tiny" else "stride")
+    recipe = arguments.recipe or _usual_recipe(arguments)
     axes = parse_axes(arguments.sweep or [])
     if axes:
         return _sweep(arguments, recipe, axes)
     _train(arguments, load_recipe(recipe, arguments.overrides), arguments.out, resume=arguments.resume)
     return 0
+
+
+def _usual_recipe(arguments: argparse.Namespace) -> str:
+    """What a run that is resumed was made with; else by the model."""
+    made_with = arguments.out / "config.yaml"
+    if arguments.resume and made_with.is_file():
+        return str(made_with)
+    return "tiny" if arguments.model == "tiny" else "stride"
 
 
 def _sweep(arguments: argparse.Namespace, recipe: str, axes: Any) -> int:

@@ -46,7 +46,7 @@ def load_vlm(
     if not (folder / TUNED_FILE).is_file():
         return Vlm(model, processor)
     tuned = read_tuned(folder / TUNED_FILE)
-    return Vlm(model, processor, tuned.image_size_px, tuned.regions)
+    return Vlm(model, processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
 
 
 def load_run(run: Path, base: Path | str | None = None, device: str | None = None) -> Vlm:
@@ -63,14 +63,14 @@ def load_run(run: Path, base: Path | str | None = None, device: str | None = Non
     tuned = read_tuned(run / RUN_FILE)
     if tuned.whole:
         vlm = load_vlm(run / "model", device=device)
-        return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions)
+        return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
     recorded = run / tuned.base if (run / tuned.base).exists() else tuned.base  # a folder, or a name on the hub
     folder = model_folder(recorded if base is None else base)
     family_of(folder)  # says what is wrong with a folder that is no model
     if tuned.base_digest is not None and weights_digest(folder) != tuned.base_digest:
         raise ModelError(f"{folder} is not the model that {run} was trained on: give that one as --model")
     vlm = load_vlm(folder, run / "adapter", device)
-    return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions)
+    return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
 
 
 def load_processor(base: Path) -> ChatProcessor:

@@ -15,6 +15,7 @@ from drive_vqa.prompt import Message
 from drive_vqa.region_forms import RegionForm
 from drive_vqa.vlm.family import Family
 from drive_vqa.vlm.processor import ChatProcessor, left_padded, padding_id
+from drive_vqa.vlm.tuned import PLAIN_TOKENS
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +27,14 @@ class Vlm:
         processor: of the same folder.
         image_size_px: (width, height) that the model was tuned on; None for an untuned model.
         regions: how questions named regions when it was tuned.
+        answer_tokens: room that its answers need.
     """
 
     model: Any
     processor: ChatProcessor
     image_size_px: tuple[int, int] | None = None
     regions: RegionForm = "marks"
+    answer_tokens: int = PLAIN_TOKENS
 
     @property
     def family(self) -> Family:
@@ -47,14 +50,14 @@ class Vlm:
         self,
         messages_list: Sequence[Sequence[Message]],
         images_list: Sequence[Sequence[Image.Image]],
-        max_new_tokens: int = 64,
+        max_new_tokens: int | None = None,
     ) -> list[str]:
         """Greedy answers, batched with padding on the left.
 
         Args:
             messages_list: one conversation a question, ending with the user's turn.
             images_list: the images of each, in the order of their placeholders.
-            max_new_tokens: longest answer.
+            max_new_tokens: longest answer; default: `answer_tokens`.
 
         Raises:
             ModelError: placeholders and images do not match.
@@ -69,7 +72,7 @@ class Vlm:
         images = [processed[id(some)] for some in images_list]
         prompts = [self.processor.prompt_ids(*pair) for pair in zip(messages_list, images, strict=True)]
         inputs = {key: value.to(self.device) for key, value in left_padded(prompts, images, self.processor).items()}
-        config = self.generation_config(max_new_tokens)
+        config = self.generation_config(max_new_tokens or self.answer_tokens)
         with torch.inference_mode():
             output = self.model.generate(**inputs, generation_config=config)
         answers = output[:, inputs["input_ids"].shape[1] :]

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
 from drive_vqa.errors import ModelError
 from drive_vqa.vlm.families import FAMILIES
 from drive_vqa.vlm.family import Family
@@ -16,7 +19,17 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 """No pickles and no code."""
 
-UNUSABLE = (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError)
+UNUSABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
 """What the libraries raise for damaged folders."""
 
 KNOWN = ", ".join(family.name for family in FAMILIES.values())
@@ -68,6 +81,8 @@ def read_config(base: Path) -> Mapping[str, Any]:
     """
     path = base / "config.json"
     if not path.is_file():
+        if not base.exists():
+            raise ModelError(f"{base} does not exist: give the path of a checkpoint of {KNOWN}, or its name on the hub")
         raise ModelError(f"{base} is not a model folder (no config.json): give the path of a checkpoint of {KNOWN}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

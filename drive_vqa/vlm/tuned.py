@@ -13,6 +13,10 @@ RUN_FILE = "run.json"
 TUNED_FILE = "drive_vqa.json"
 """In the folder of a merged checkpoint."""
 
+PLAIN_TOKENS = 64
+TRACE_TOKENS = 1024
+"""Reasoning before the answer: a line for each image and mark, and what follows from them."""
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -21,6 +25,7 @@ class Tuned:
     Attributes:
         image_size_px: (width, height) of the frames; None: as they are.
         regions: how questions name regions.
+        answer_tokens: room that an answer needs.
         base: folder of the base, relative to the record; empty in a merged checkpoint.
         base_digest: of its weights, where it is known.
         whole: the weights themselves were trained, and there is no adapter.
@@ -28,6 +33,7 @@ class Tuned:
 
     image_size_px: tuple[int, int] | None
     regions: RegionForm
+    answer_tokens: int
     base: str
     base_digest: str | None
     whole: bool
@@ -47,6 +53,7 @@ def read_tuned(record: Path) -> Tuned:
         return Tuned(
             None if size is None else (int(size[0]), int(size[1])),
             regions,
+            PLAIN_TOKENS if content.get("answers", "plain") == "plain" else TRACE_TOKENS,
             str(content.get("base", "")),
             content.get("base_digest"),
             content.get("method") == "full",

@@ -83,7 +83,8 @@ class ProbeResult:
         what = "another lesson's" if self._swapped_pairs() else "blank"
         return (
             f"the loss ignores the images: with {what} images it is {ratio:.3f} ± {2 * error:.3f} times that with the right ones "
-            f"({len(pairs)} lessons), so train the projector or the vision tower, or check that the questions need the images"
+            f"({len(pairs)} lessons); early in a training from random weights this is normal, else train the projector or the "
+            "vision tower, or check that the questions need the images"
         )
 
     def _swapped_pairs(self) -> list[tuple[float, float]]:
