@@ -1,12 +1,11 @@
 """A first lesson for a vision tower with random weights: where are the marks, and how far away?
 
 A head that is thrown away afterwards reads each cell of the tower's output (28×28 pixels, one language token) and says for
-every mark number whether that mark covers the cell, the mark's box, the logarithm of its distance and its bearing; and where in
-the picture the cell itself is, since a tower with rotary positions knows only how far apart two patches are. Whether a mark covers
-the cell is read by the language model's own embeddings of the digits, so that a mark and the word for it look alike from the
-start. One picture teaches
-some hundred numbers this way, a question and its answer only a few; without this the tiny model hardly learns to see in any time
-that a person would wait.
+every mark number whether that mark covers the cell, the mark's box, the logarithm of its distance and its bearing. It also says
+where in the picture the cell itself is, since a tower with rotary positions knows only how far apart two patches are. Whether a
+mark is there is read by the language model's own embeddings of the digits, so that a mark and the word for it look alike from
+the start. One picture teaches some hundred numbers this way, a question and its answer only a few; without this the tiny model
+hardly learns to see in any time that a person would wait.
 
 Mark numbers are dealt anew and half of the pictures are mirrored at each visit, so that a number's colour and sign are learned
 and not its place.

@@ -96,6 +96,11 @@ def check_parity(
 def _refuse(parity: Parity) -> None:
     if parity.difference <= parity.tolerance:
         return
+    if not all(map(math.isfinite, parity.plain)):
+        raise ModelError(
+            "before training the model gives a question a loss that is not finite: its weights are damaged, or overflow in this "
+            "precision, so copy the checkpoint again or set precision=fp32"
+        )
     worst = max(range(len(parity.packed)), key=lambda index: _nan_last(abs(parity.packed[index] - parity.plain[index])))
     raise ModelError(
         f"a question has the loss {parity.packed[worst]:.6f} in its packed row and {parity.plain[worst]:.6f} alone, more than "

@@ -21,7 +21,7 @@ from eval.localization import lsr, mlsr, tlc
 @pytest.fixture(autouse=True)
 def untracked(monkeypatch):
     """MLflow has its own test below; a store a test would be slow."""
-    monkeypatch.setattr("drive_vqa.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
 
 
 def true_answers(store, split="test"):

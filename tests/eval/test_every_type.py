@@ -97,7 +97,7 @@ def store(tmp_path_factory):
 
 def _evaluated(store, out, column):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drive_vqa.tracking.find_spec", lambda name: None)
+        patch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
         lines = [
             json.dumps({"qa_id": f"{log_id}-{number:02d}", "text": asked[column]})
             for log_id in "ab"

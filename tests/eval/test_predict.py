@@ -79,7 +79,7 @@ def test_text_that_utf8_cannot_hold_is_written(world, tmp_path):
 
 
 def test_written_predictions_can_be_scored(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("drive_vqa.tracking.find_spec", lambda name: None)
+    monkeypatch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
     truth = {row["qa_id"]: row["answer"] for row in world.read_all("questions").to_pylist()}
     out = predict(
         world,

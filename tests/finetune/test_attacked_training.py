@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +13,14 @@ import pytest
 from transformers import TrainerControl, TrainerState
 
 from drive_vqa.config import load_config
-from drive_vqa.errors import ConfigError
+from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.store import Store
-from drive_vqa.vlm import Vlm
+from drive_vqa.vlm import Vlm, load_vlm
 from drive_vqa.vlm.coordinates import CORNERS, Scale, from_model_text
 from finetune.collate import Collator
 from finetune.config import Evaluation, FinetuneConfig
 from finetune.dataset import LessonDataset, read_index
+from finetune.guards.parity import Parity, _refuse
 from finetune.samples import answered_samples
 from finetune.task import _make_base
 from finetune.trainer import PackedTrainer
@@ -86,6 +89,21 @@ def test_metres_are_no_corners_of_a_box() -> None:
     corners = "(10,20) to (30,40)"
     turned = from_model_text(corners, group, lambda: [Scale((320, 180), (160, 90))], "pixels", asked=question)
     assert turned == "(20,40) to (60,80)"
+
+
+def test_weights_whose_copy_was_cut_short_are_named(tmp_path: Path, base: Path) -> None:
+    """safetensors has an error of its own, of no usual class."""
+    folder = Path(shutil.copytree(base, tmp_path / "cut"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100_000])
+    with pytest.raises(ModelError, match="cut cannot be loaded"):
+        load_vlm(folder, device="cpu")
+
+
+def test_damaged_weights_are_not_blamed_on_packing() -> None:
+    """A base with NaN in it was answered with pack=false."""
+    with pytest.raises(ModelError, match="not finite"):
+        _refuse(Parity((math.nan,), (math.nan,), 1e-3))
 
 
 def test_a_tiny_model_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
