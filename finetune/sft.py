@@ -45,6 +45,7 @@ from finetune.guards.trained import check_trained_modules, listed_modules
 from finetune.meter import Meter
 from finetune.patch_embedding import multiply_patches
 from finetune.plan import Plan, evaluation_rows
+from finetune.run_lock import only_run
 from finetune.task import Task, make_task
 from finetune.trainer import PackedTrainer
 from finetune.validation import Validation
@@ -84,7 +85,13 @@ def finetune(
     state = _start(device, config)
     check_method(config)
     _prepare_folder(out, resume=resume)
-    task = make_task(store, config, model, out, answers, state)
+    with only_run(out, is_main_process=state.is_main_process):
+        task = make_task(store, config, model, out, answers, state)
+        return _run(task, state, resume=resume, tracking_uri=tracking_uri)
+
+
+def _run(task: Task, state: PartialState, *, resume: bool, tracking_uri: str | None) -> Trained:
+    store, config, out = task.store, task.config, task.out
     plan = Plan.make(task.index, config, processes=state.num_processes)
     digest, base_digest = data_digest(store, task.index, config), weights_digest(task.base)
     settings = flatten(to_dict(config))
@@ -202,7 +209,7 @@ def _longest(model: Any) -> int:
 def _prepare_folder(out: Path, *, resume: bool) -> None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a new folder")
-    used = [name for name in ("adapter", "model", "checkpoints", RUN_FILE) if (out / name).exists()]
-    if used and not resume:
+    used = any((out / name).exists() for name in ("adapter", "model", RUN_FILE))
+    if (used or any(out.glob("checkpoints/checkpoint-*"))) and not resume:
         raise ConfigError(f"{out} holds a run already: give --out a new folder, or --resume to go on with it")
     out.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
+from drive_vqa.errors import ModelError
 from finetune.collate import Collator
 from finetune.dataset import LessonDataset, Visits
 from finetune.guards.undisturbed import undisturbed
@@ -32,7 +34,11 @@ class Validation:
         self._workers = workers
 
     def loss(self, trainer: Any) -> float:
-        """Mean negative log-likelihood of all answer tokens, in nats; takes no random numbers and leaves no gradients."""
+        """Mean negative log-likelihood of all answer tokens, in nats; takes no random numbers and leaves no gradients.
+
+        Raises:
+            ModelError: it is not a finite number.
+        """
         total = torch.zeros(2, dtype=torch.float64, device=trainer.args.device)
         with undisturbed(trainer.model):
             for batch, weight in self._batches(trainer):
@@ -40,7 +46,10 @@ class Validation:
                     summed, count = answer_loss(trainer.model, batch)
                 total += weight * torch.stack([summed.double(), count.double()])
         gathered = trainer.accelerator.reduce(total, reduction="sum")
-        return float(gathered[0] / gathered[1])
+        loss = float(gathered[0] / gathered[1])
+        if not math.isfinite(loss):
+            raise ModelError(f"the held-out loss is {loss}: lower learning_rates, or set precision=fp32")
+        return loss
 
     def _batches(self, trainer: Any) -> Iterator[tuple[Batch, float]]:
         """The rows of this process; every process gets equally many, since all must run the model together.

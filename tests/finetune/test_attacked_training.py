@@ -21,6 +21,7 @@ from finetune.collate import Collator
 from finetune.config import Evaluation, FinetuneConfig
 from finetune.dataset import LessonDataset, read_index
 from finetune.guards.parity import Parity, _refuse
+from finetune.run_lock import only_run
 from finetune.samples import answered_samples
 from finetune.task import _make_base
 from finetune.trainer import PackedTrainer
@@ -117,3 +118,13 @@ def test_a_tiny_model_of_other_settings_is_not_taken_up(tmp_path: Path) -> None:
             _make_base(base, checkpoints, seed, others)
     (checkpoints / "checkpoint-1").mkdir(parents=True)
     _make_base(base, checkpoints, 1, texts)  # what checkpoints are made from is compared elsewhere
+
+
+def test_a_folder_holds_one_training(tmp_path: Path) -> None:
+    with only_run(tmp_path, is_main_process=True):
+        with pytest.raises(ConfigError, match="another training"), only_run(tmp_path, is_main_process=True):
+            pass
+        with only_run(tmp_path, is_main_process=False):
+            pass
+    with only_run(tmp_path, is_main_process=True):
+        pass
