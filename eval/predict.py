@@ -37,6 +37,7 @@ KEPT_GROUPS = 8
 """Groups whose frames stay decoded; their questions come one after another."""
 
 TINY = "tiny"
+GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,7 @@ def vlm_answerer(
     *,
     device: str | None = None,
     max_new_tokens: int | None = None,
+    blank: bool = False,
 ) -> VlmAnswerer:
     """An answerer that asks a vision-language model.
 
@@ -148,6 +150,7 @@ def vlm_answerer(
         adapter: output folder of `drive-vqa finetune`.
         device: torch device; the best one by default.
         max_new_tokens: longest answer; default: what the model was tuned to need.
+        blank: a control: show grey images of the same size in place of the frames.
 
     Raises:
         ModelError: there is no such model.
@@ -163,10 +166,21 @@ def vlm_answerer(
     else:
         vlm = load_run(adapter, None if model == TINY else model, device=device)
     name = Path(model).name if adapter is None else f"{Path(model).name}+{adapter.name}"
-    return VlmAnswerer(_asking(vlm, max_new_tokens), name, vlm.regions)
+    if blank:
+        return VlmAnswerer(_asking(vlm, max_new_tokens, _grey_frames), f"{name}+blank", vlm.regions)
+    return VlmAnswerer(_asking(vlm, max_new_tokens, marked_frames), name, vlm.regions)
 
 
-def _asking(vlm: Vlm, max_new_tokens: int | None) -> Answerer:
+def _grey_frames(
+    _store: Store, group: Mapping[str, Any], size_px: tuple[int, int] | None, **_style: Any
+) -> list[Image]:
+    """Frames that show nothing."""
+    from PIL import Image
+
+    return [Image.new("RGB", size_px or (view["width"], view["height"]), GREY) for view in group["context"]]
+
+
+def _asking(vlm: Vlm, max_new_tokens: int | None, frames_of: Callable[..., list[Image]]) -> Answerer:
     shown: dict[tuple[Path, str, str], list[Image]] = {}
 
     def frames(asked: PromptedQuestion) -> list[Image]:
@@ -174,7 +188,7 @@ def _asking(vlm: Vlm, max_new_tokens: int | None) -> Answerer:
         if key not in shown:
             if len(shown) >= KEPT_GROUPS:
                 shown.pop(next(iter(shown)))  # the oldest: groups come one after another
-            shown[key] = marked_frames(asked.store, asked.group, vlm.image_size_px, style=style_of(vlm.regions))
+            shown[key] = frames_of(asked.store, asked.group, vlm.image_size_px, style=style_of(vlm.regions))
         return shown[key]
 
     def messages(asked: PromptedQuestion) -> list[Message]:

@@ -176,6 +176,7 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")
     predict.add_argument("--batch-size", type=positive, default=16, metavar="N")
     predict.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
+    predict.add_argument("--blank", action="store_true", help="a control: grey images in place of the frames")
     _add_device(predict)
 
     evaluate = _command(commands, "evaluate", "score predictions: localization, consistency, safety, with baselines")

@@ -267,7 +267,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     from eval.predict import predict, vlm_answerer
 
     store = Store.open(arguments.store)
-    asked = vlm_answerer(arguments.model, arguments.adapter, device=arguments.device)
+    asked = vlm_answerer(arguments.model, arguments.adapter, device=arguments.device, blank=arguments.blank)
     out = predict(
         store,
         arguments.split,

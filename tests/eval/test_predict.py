@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from drive_vqa.errors import ConfigError, ModelError
+from drive_vqa.errors import ConfigError, ModelError, StoreError
 from drive_vqa.store import read_table
 from eval.evaluate import evaluate
 from eval.predict import SHOWN_COLUMNS, predict, questions_to_ask, vlm_answerer
@@ -118,6 +118,23 @@ def test_a_model_answers_and_frames_of_a_group_are_decoded_once(tiny, tmp_path, 
     assert {row["model"] for row in rows} == {"base"}
     again = answer(questions_to_ask(store, "test")[:9])
     assert again == [row["text"] for row in rows[:9]]
+
+
+def test_the_blank_control_opens_no_image(tiny, tmp_path, write_store):
+    """There is no image file, and yet an answer."""
+    store = write_store(tmp_path / "store", {"a": "test"})
+    asked = vlm_answerer(str(tiny), max_new_tokens=2, blank=True)
+    assert asked.name == "base+blank"
+    assert len(asked.answer(questions_to_ask(store, "test")[:2])) == 2
+    with pytest.raises(StoreError, match="front.png"):
+        vlm_answerer(str(tiny), max_new_tokens=2).answer(questions_to_ask(store, "test")[:2])
+
+
+def test_without_marks_nothing_of_the_truth_is_shown(tmp_path, write_store):
+    store = write_store(tmp_path / "store", {"a": "test"})
+    asked = questions_to_ask(store, "test", "boxes")
+    assert {name for one in asked for name in one.question} <= set(SHOWN_COLUMNS)
+    assert not any("Region" in one.question["question"] for one in asked)
 
 
 def test_a_model_that_is_not_there(tmp_path):
