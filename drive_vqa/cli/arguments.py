@@ -49,6 +49,13 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     synth.add_argument("--scenes", type=positive, default=4, metavar="N", help="20 s each (default 4)")
     synth.add_argument("--seed", type=int, default=0, metavar="S")
     synth.add_argument("--town", default="harbour", metavar="NAME", help="harbour (default), oldtown or parkside")
+    synth.add_argument(
+        "--rig",
+        choices=("full", "front"),
+        default="full",
+        help="front: one small camera and a sparse lidar, much faster",
+    )
+    synth.add_argument("--first", type=int, default=0, metavar="N", help="number of the first scene (default 0)")
     synth.add_argument("--duration", type=float, default=20.0, metavar="SECONDS", help="of a scene (default 20)")
     synth.add_argument(
         "--replay", type=Path, metavar="LOG", help="give the traffic of real logs pixels, not made-up traffic"

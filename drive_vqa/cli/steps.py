@@ -35,6 +35,8 @@ def _synth(arguments: argparse.Namespace) -> int:
         town=arguments.town,
         duration_s=arguments.duration,
         workers=arguments.workers,
+        rig=arguments.rig,
+        first_scene=arguments.first,
     )
     return 0
 
