@@ -86,7 +86,18 @@ def test_an_image_that_is_not_one(copy, tmp_path, capsys):
     for image in (copy / "samples" / "CAM_FRONT").iterdir():
         image.write_text("not an image")
     capsys.readouterr()
-    argv = ["finetune", store, "--model", "tiny", "--out", run, "max_steps=1", "image_size_px=[56,56]"]
+    argv = [
+        "finetune",
+        store,
+        "--model",
+        "tiny",
+        "--out",
+        run,
+        "max_steps=1",
+        "image_size_px=[56,56]",
+        "types=[]",
+        "curriculum=[]",
+    ]
     _refused(capsys, *argv, said=["CAM_FRONT", "not a readable image"])
     assert not (run / "adapter").exists()
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+import finetune.attention
 import finetune.loss
 from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.vlm import ChatProcessor, Vlm, load_vlm
@@ -539,7 +540,7 @@ def test_packed_rows_are_worth_what_the_library_says(families: dict[str, Vlm], k
 def test_a_leak_between_questions_is_refused(
     fresh: Vlm, collator: Collator, leak: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = finetune.loss.packed_attention
+    original = finetune.attention.packed_attention
 
     def leaky(lesson: torch.Tensor, segment: torch.Tensor) -> torch.Tensor:
         allowed = original(lesson, segment)
@@ -557,7 +558,7 @@ def test_a_leak_between_questions_is_refused(
         return {**batch, "position_ids": places}
 
     if leak != "positions":
-        monkeypatch.setattr(finetune.loss, "packed_attention", leaky)
+        monkeypatch.setattr(finetune.attention, "packed_attention", leaky)
     with pytest.raises(ModelError, match=r"the loss [\d.]+ in its packed row and [\d.]+ alone"):
         check_parity(fresh.model, fresh.processor, shifted if leak == "positions" else collator, LESSONS[:2], CPU)
 
