@@ -20,6 +20,8 @@ LONGEST_PAUSE_S = 15.0
 PAUSE_AT_THE_END_S = 1.0
 FAREWELL_S = 10.0
 """How long the end of a run waits for a store that does not answer."""
+FAREWELL_LOCAL_S = 120.0
+"""A file on a busy machine is slow and not gone."""
 
 
 class Delivery:
@@ -156,7 +158,8 @@ class Delivery:
         return self._offset >= self._journal.size
 
     def _is_given_up(self) -> bool:
-        return self._closed_at is not None and time.monotonic() - self._closed_at > FAREWELL_S
+        longest_s = FAREWELL_LOCAL_S if self._server.is_local else FAREWELL_S
+        return self._closed_at is not None and time.monotonic() - self._closed_at > longest_s
 
     def _pause_s(self) -> float:
         if self._close.is_set():
