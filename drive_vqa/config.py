@@ -7,7 +7,7 @@ resolved config can always be written beside an output in full.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,13 +33,13 @@ def load_config(kind: type[Config], file: Path | None = None, overrides: Iterabl
     Raises:
         ConfigError: file unreadable, unknown key, wrong type, or a check of the dataclass failed.
     """
-    content = _read_yaml(file) if file else {}
+    content, overrides = _read_yaml(file) if file else {}, list(overrides)
     for override in overrides:
         _apply(content, override)
     try:
         return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        raise ConfigError(_explain(error, kind, file)) from error
+        raise ConfigError(_explain(error, kind, file, overrides)) from error
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -90,14 +90,25 @@ def _apply(content: dict[str, Any], override: str) -> None:
         raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
 
 
-def _explain(error: ValidationError, kind: type[Any], file: Path | None) -> str:
+def _explain(error: ValidationError, kind: type[Any], file: Path | None, overrides: Sequence[str]) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or kind.__name__
-    where = f"config {file}" if file else "config"
+    key = ".".join(str(part) for part in first["loc"])
+    where = _source(key, file, overrides)
     if first["type"] == "unexpected_keyword_argument":
         return f"{where}: unknown key {key!r}; allowed here: {', '.join(_siblings(kind, first['loc'][:-1]))}"
     message = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {key}: {message} (got {first['input']!r:.80})"
+    return f"{where}: {key}: {message} (got {first['input']!r:.80})" if key else f"{where}: {message}"
+
+
+def _source(key: str, file: Path | None, overrides: Sequence[str]) -> str:
+    """Where a setting or a group of settings was given; all of them where `key` is empty."""
+    written = f"config {file}" if file else "config"
+    keys = {override: override.partition("=")[0] for override in overrides}
+    exact = [override for override, given in keys.items() if f"{key}.".startswith(f"{given}.")]
+    if exact:
+        return f"override {exact[-1]!r}"
+    inside = [override for override, given in keys.items() if not key or given.startswith(f"{key}.")]
+    return f"{written} with {' '.join(inside)}" if inside else written
 
 
 def _siblings(kind: type[Any], parents: tuple[int | str, ...]) -> list[str]:

@@ -45,7 +45,6 @@ COLUMNS = (
     *("parameter", "options", "truth", "horizon_s", "split", "slices"),
 )
 TRAINING_COLUMNS = ("type", "form", "answer_type", "truth", "split", "slices")
-SLICES = tuple(field.name for field in QUESTIONS.field("slices").type)
 NESTED = ("marks", "track_ids", "options", "truth", "slices")
 ORDER = ("log_id", "frame", "group_id", "qa_id")
 MAX_TRAINING = 500_000

@@ -47,16 +47,6 @@ def speed_ok(truth_mps: Float[np.ndarray, "*n"], answer_mps: Float[np.ndarray, "
     return np.asarray(np.abs(answer_mps - truth_mps) <= band_mps + ROUNDING)
 
 
-def localized(
-    truth_m: Float[np.ndarray, "*n"],
-    truth_deg: Float[np.ndarray, "*n"],
-    answer_m: Float[np.ndarray, "*n"],
-    answer_deg: Float[np.ndarray, "*n"],
-) -> Bool[np.ndarray, "*n"]:
-    """The success s per answer: distance and bearing are both right."""
-    return np.asarray(distance_ok(truth_m, answer_m) & bearing_ok(truth_deg, answer_deg))
-
-
 def lsr(success: Bool[np.ndarray, "targets horizons"]) -> Float[np.ndarray, "horizons"]:
     """LSR@t for every horizon, in [0, 1]; NaN where there is no target."""
     return _mean(success, axis=0)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -209,7 +210,7 @@ def _with_adapter(model: Any, family: Family, config: FinetuneConfig, base: Path
         with without_library_deprecations():
             return get_peft_model(model, settings)
     except (ValueError, re.error) as error:
-        message = " ".join(str(error).split())[:200]
+        message = textwrap.shorten(str(error), 200, placeholder=" …")
         raise ConfigError(f"lora.targets fits no layer of {base.name}: {message}") from error
 
 

@@ -28,6 +28,9 @@ from finetune.plan import Plan
 from finetune.trainer import PackedTrainer
 from finetune.watch import Watch
 
+SLOW_RECORDS = 2
+"""Memory is claimed and kernels are chosen in these."""
+
 
 @dataclass(frozen=True, eq=False)
 class Bench:
@@ -120,27 +123,21 @@ class Records:
         """Keep them."""
         self.kept.append({"step": float(step or 0), **metrics})
 
-    def log_artifact(self, path: Path) -> None:
-        """Files stay where they are."""
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """There are none."""
-
-    def medians(self, warmup: int) -> dict[str, float]:
-        """The median of each speed after so many records."""
-        rows = [row for row in self.kept if "speed/questions_per_s" in row][warmup:]
+    def medians(self) -> dict[str, float]:
+        """The median of each speed after the slow first records."""
+        rows = [row for row in self.kept if "speed/questions_per_s" in row][SLOW_RECORDS:]
         names = [name for name in (rows[-1] if rows else {}) if name.startswith("speed/")]
         return {name: float(np.median([row[name] for row in rows])) for name in names}
 
 
-def train_ours(bench: Bench, name: str, callbacks: tuple[TrainerCallback, ...] = (), warmup: int = 2) -> Course:
+def train_ours(bench: Bench, name: str, callbacks: tuple[TrainerCallback, ...] = ()) -> Course:
     """Train as `drive-vqa finetune` does, without MLflow."""
     clock, records, plan = Clock(), Records(), bench.plan()
     trainer = _trainer(bench, plan, records, bench.folder / name)
     for callback in (clock, *callbacks):
         trainer.add_callback(callback)
     trainer.train()
-    return Course.of(trainer, clock, records.medians(warmup))
+    return Course.of(trainer, clock, records.medians())
 
 
 def _trainer(bench: Bench, plan: Plan, records: Records, out: Path) -> PackedTrainer:

@@ -239,6 +239,10 @@ class FinetuneConfig:
             raise ValueError(
                 "checkpoint_steps must be a multiple of evaluation.steps, so that the best adapter is among the checkpoints"
             )
+        if self.split == self.evaluation.split:
+            raise ValueError(
+                f"split and evaluation.split are both {self.split!r}, and what is learned is not held out: change one of them"
+            )
         _check_order(self.curriculum)
 
 

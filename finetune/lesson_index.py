@@ -122,6 +122,12 @@ class _Choice:
         return rows[order], group[order]
 
     def _turned(self, log_id: str, question: Row, group: Row) -> Row | None:
+        for name in ("question", "answer"):
+            if question[name] is None:
+                raise StoreError(
+                    f"{question['qa_id']} of log {log_id} has no {name}, so it cannot be learned from: "
+                    "run `drive-vqa generate` again"
+                )
         answer = None if self.writer is None else self.writer(self.store, log_id, group, question)
         return as_asked(question, group, self.config.regions, answer)
 
@@ -156,7 +162,8 @@ def read_index(
         writer: of what is learned in the place of plain answers; None: plain answers.
 
     Raises:
-        StoreError: there is nothing to learn, a question names a group that is not there, or a group has no images.
+        StoreError: there is nothing to learn, a question has no answer or names a group that is not there, or a group has no
+            images.
         ConfigError: an answer writer is missing, or a question does not fit into a row.
     """
     if (config.answers == "plain") != (writer is None):

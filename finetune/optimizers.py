@@ -15,7 +15,7 @@ import torch
 from drive_vqa.errors import ModelError
 from drive_vqa.vlm import FAMILIES, PARTS, Family, Part
 from finetune.adapter import rates_of
-from finetune.config import FinetuneConfig, LearningRates
+from finetune.config import FinetuneConfig
 from finetune.muon import ADAMW_BETAS, JoinedOptimizers, Muon, is_matrix
 
 Named = tuple[str, torch.nn.Parameter]
@@ -65,16 +65,6 @@ def muon_rates(config: FinetuneConfig) -> dict[Part, float]:
     rates = rates_of(config.learning_rates)
     reference = rates.get("language", max(rates.values()))
     return {part: config.muon_learning_rate * rate / reference for part, rate in rates.items()}
-
-
-def highest_rate(rates: LearningRates) -> float:
-    """What a trainer that knows one learning rate is told."""
-    return max(rates_of(rates).values())
-
-
-def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """The learning rate of each group now, as metrics."""
-    return {f"learning_rate/{group['name']}": float(group["lr"]) for group in optimizer.param_groups}
 
 
 def describe_groups(optimizer: torch.optim.Optimizer) -> list[str]:

@@ -62,9 +62,9 @@ def make_task(
         state: of this process.
 
     Raises:
-        ConfigError: the recipe asks for traces and nobody writes them.
+        ConfigError: the recipe asks for traces and nobody writes them, or there is no such folder of a model.
         StoreError: nothing to learn.
-        ModelError: there is no such model.
+        ModelError: the hub has no such model, or its processor cannot be loaded.
     """
     if config.answers != "plain" and answers is None:
         raise ConfigError(f"answers={config.answers} needs a writer of traces: use answers=plain or the command line")

@@ -170,18 +170,18 @@ class Asked:
         """The agent in a role `offset_s` from now, in the ego frame of that time."""
         return self._once(("then", offset_s, role), lambda: self._agents(self.frame_at(offset_s), role))
 
-    def in_context(self, context: int, role: int = 0) -> Agents:
-        """The agent in a role in a context image's frame."""
+    def in_context(self, context: int) -> Agents:
+        """The first agent in a context image's frame."""
         frame = self.groups.context[self.group, context]
-        return self._once(("context", context, role), lambda: self._agents(frame, role))
+        return self._once(("context", context), lambda: self._agents(frame, 0))
 
-    def region(self, context: int, role: int = 0) -> Float[np.ndarray, "n 5"]:
-        """What a context image shows of an agent, enough to be marked or not: u0, v0, u1, v1 (px), visible fraction; else NaN."""
-        return self.groups.shown(context, self.group, self.slots[:, role])
+    def region(self, context: int) -> Float[np.ndarray, "n 5"]:
+        """What a context image shows of the first agent, enough to be marked or not: u0, v0, u1, v1 (px), visible fraction."""
+        return self.groups.shown(context, self.group, self.slots[:, 0])
 
-    def region_at(self, frame: Int[np.ndarray, "n"], role: int = 0) -> Float[np.ndarray, "n 5"]:
-        """What the front camera shows of an agent in any frame; NaN where nothing. All NaN for a log without cameras."""
-        rows = self.drive.row_of(frame, self.tracks[:, role])
+    def region_at(self, frame: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n 5"]:
+        """What the front camera shows of the first agent in any frame; NaN where nothing, and for a log without cameras."""
+        rows = self.drive.row_of(frame, self.tracks[:, 0])
         front = self.groups.front
         return self.drive.regions[front][rows] if front else np.full((len(self), 5), np.nan)
 

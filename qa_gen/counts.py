@@ -72,20 +72,12 @@ def _counts_of_log(store: Store, log_id: str) -> dict[str, dict[str, int]]:
     }
 
 
-def answer_priors(store: Store, splits: Sequence[str] = ()) -> list[Prior]:
-    """The priors of every type and form, in order of their names.
-
-    Args:
-        store: with questions.
-        splits: only these; empty: all.
-    """
+def answer_priors(store: Store) -> list[Prior]:
+    """The priors of every type and form, in order of their names."""
     parts = [
-        store.read("questions", log_id, ("type", "form", "split", "answer", "options"))
-        for log_id in store.log_ids("questions")
+        store.read("questions", log_id, ("type", "form", "answer", "options")) for log_id in store.log_ids("questions")
     ]
     table = pa.concat_tables([part for part in parts if part.num_rows])
-    if splits:
-        table = table.filter(pc.is_in(table["split"], value_set=pa.array(list(splits))))
     offered = pc.list_value_length(table["options"])
     table = table.append_column("offered", pc.if_else(pc.equal(table["form"], "yes_no"), 2, offered))
     return list(_priors(table))

@@ -42,21 +42,6 @@ class Motion:
     accel_mps2: Float[np.ndarray, "n"]
 
 
-def estimate_motion(
-    timestamp_ns: Int[np.ndarray, "n"],
-    global_xyz_m: Float[np.ndarray, "n 3"],
-    yaw_rad: Float[np.ndarray, "n"],
-    frame_interval_s: float,
-) -> Motion:
-    """Motion of one track: `estimate_motions` of a single one.
-
-    Raises:
-        LogFormatError: times do not rise.
-    """
-    one = np.zeros(len(timestamp_ns), dtype=np.int64)
-    return estimate_motions(one, timestamp_ns, global_xyz_m, yaw_rad, frame_interval_s)
-
-
 def estimate_motions(
     track_index: Int[np.ndarray, "n"],
     timestamp_ns: Int[np.ndarray, "n"],

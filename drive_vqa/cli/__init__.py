@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from drive_vqa.cli.arguments import parse
 from drive_vqa.errors import DriveVqaError
 
-WRONG_USE = 2
 INTERRUPTED = 130
 
 

@@ -16,16 +16,10 @@ PARAM_LENGTH = 6000
 
 @runtime_checkable
 class Run(Protocol):
-    """An open run, for those who only have numbers, files and labels."""
+    """An open run, for those who only have numbers."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Record numbers; those that are not finite are left out."""
-
-    def log_artifact(self, path: Path) -> None:
-        """Keep a file or folder with the run."""
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Label the run."""
 
 
 class TrackedRun:
@@ -66,16 +60,15 @@ class TrackedRun:
         """Keep a file or folder with the run; it has to stay where it is until the run ends."""
         self._record({"kind": "artifact", "path": str(path.resolve())})
 
-    def log_input(self, name: str, digest: str, source: str, context: str = "training") -> None:
+    def log_input(self, name: str, digest: str, source: str) -> None:
         """Name the data set. Nothing of it is read, so this takes no time however large it is.
 
         Args:
             name: e.g. the store's folder.
             digest: of its manifest; MLflow shows the first 36 letters, the whole one is in the data set's profile.
             source: where it is, best relative: it is only written down.
-            context: what it is for, as MLflow calls it.
         """
-        self._record({"kind": "input", "name": name, "digest": digest, "source": source, "context": context})
+        self._record({"kind": "input", "name": name, "digest": digest, "source": source})
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Cell]]) -> None:
         """Keep a table, e.g. of sample predictions, as the artifact NAME.json, which MLflow shows and `mlflow.load_table` reads.
@@ -93,8 +86,6 @@ class TrackedRun:
         *,
         metrics: Mapping[str, float] | None = None,
         step: int | None = None,
-        params: Mapping[str, Any] | None = None,
-        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Keep a folder as a model of its own (MLflow's LoggedModel), listed with the run.
 
@@ -103,8 +94,6 @@ class TrackedRun:
             folder: stays where it is until the run ends; MLflow can load it where it holds a file `MLmodel`.
             metrics: how good this model is; linked to it and to the run.
             step: at which it was taken.
-            params: of the model.
-            tags: of the model.
         """
         self._record(
             {
@@ -114,8 +103,6 @@ class TrackedRun:
                 "metrics": _finite(metrics or {}),
                 "step": step or 0,
                 "timestamp_ms": now_ms(),
-                "params": {key: str(value)[:PARAM_LENGTH] for key, value in (params or {}).items()},
-                "tags": dict(tags or {}),
             }
         )
 

@@ -6,6 +6,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from drive_vqa.errors import ConfigError
 from drive_vqa.tracking.failures import NotThereYetError, redacted
 from drive_vqa.tracking.names import EXPERIMENT
+from drive_vqa.tracking.one_maker import one_maker
 from drive_vqa.tracking.patience import for_files
 from drive_vqa.tracking.run import Record
 
@@ -51,10 +53,11 @@ class Server:
 
     @cached_property
     def client(self) -> Any:
-        """MLflow's client."""
+        """MLflow's client, which makes the tables of a new SQLite store."""
         from mlflow import MlflowClient
 
-        return MlflowClient(tracking_uri=self.uri)
+        with nullcontext() if self._folder is None else one_maker(self._folder):
+            return MlflowClient(tracking_uri=self.uri)
 
     def open_run(self, header: Record) -> str:
         """The id of the run of this key, made where there is none.
@@ -113,9 +116,14 @@ class Server:
 
     def _artifact_location(self) -> str | None:
         """A local SQLite store keeps its artifacts beside it, not in the current folder."""
+        return None if self._folder is None else (self._folder / "mlartifacts").as_uri()
+
+    @property
+    def _folder(self) -> Path | None:
+        """Of a SQLite store."""
         if not self.uri.startswith("sqlite:"):
             return None
-        return (Path(self.uri.removeprefix("sqlite:///")).parent / "mlartifacts").resolve().as_uri()
+        return Path(self.uri.removeprefix("sqlite:///")).parent.resolve()
 
     def _find(self, experiment_id: str, key: str) -> str | None:
         runs = self.client.search_runs([experiment_id], f"tags.`{RUN_KEY}` = '{key}'", max_results=1)
@@ -170,7 +178,7 @@ class Server:
             source=json.dumps({"uri": record["source"]}),
             profile=json.dumps({"digest": record["digest"]}),
         )
-        tags = [InputTag("mlflow.data.context", record["context"])]
+        tags = [InputTag("mlflow.data.context", "training")]
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=tags)])
 
     def _write_table(self, run_id: str, record: Record) -> None:
@@ -203,9 +211,7 @@ class Server:
         for model in made:
             if model.name == record["name"] and model.creation_timestamp >= record["timestamp_ms"]:
                 return str(model.model_id)
-        model = self.client.create_logged_model(
-            experiment_id, record["name"], source_run_id=run_id, tags=record["tags"], params=record["params"]
-        )
+        model = self.client.create_logged_model(experiment_id, record["name"], source_run_id=run_id)
         return str(model.model_id)
 
     def _write_end(self, run_id: str, record: Record) -> None:

@@ -62,14 +62,6 @@ class Scale:
         if min(*self.original_px, *self.model_units) < 1:
             raise ValueError(f"a scale needs sizes of at least 1, got {self.original_px} and {self.model_units}")
 
-    def to_model(self, u: float, v: float) -> tuple[float, float]:
-        """A point in pixels of the original image, in the model's units."""
-        return u * self.model_units[0] / self.original_px[0], v * self.model_units[1] / self.original_px[1]
-
-    def from_model(self, u: float, v: float) -> tuple[float, float]:
-        """A point in the model's units, in pixels of the original image."""
-        return self.inverse().to_model(u, v)
-
     def inverse(self) -> Scale:
         """The way back."""
         return Scale(self.model_units, self.original_px)

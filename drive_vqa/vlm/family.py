@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
-from jaxtyping import Float, Int
 from PIL import Image
 
 from drive_vqa.errors import ModelError
@@ -40,16 +39,6 @@ class Images:
     inputs: Tensors
     expansions: list[list[int]]
 
-    @property
-    def pixel_values(self) -> Float[torch.Tensor, "..."]:
-        """Pixels as the model takes them."""
-        return self.inputs["pixel_values"]
-
-    @property
-    def grid_thw(self) -> Int[torch.Tensor, "images 3"]:
-        """Qwen: frames, rows and columns of patches of each image."""
-        return self.inputs["image_grid_thw"]
-
 
 @dataclass(frozen=True)
 class Family:
@@ -65,7 +54,6 @@ class Family:
         end_of_turn: the token that ends an answer.
         other_tokens: more tokens that stand around images.
         typed_tokens: whether the model must be told which tokens are an image's when it numbers positions itself.
-        position_axes: 3 for M-RoPE (time, height, width), else 1.
         image_axis: of the tensors in `Images.inputs`, the one along which images follow one another.
         part_patterns: a regular expression for each part, searched for in names of parameters in this order.
         lora_targets: for each part a regular expression over whole module names: all its linear layers but the head.
@@ -88,7 +76,6 @@ class Family:
     end_of_turn: str
     other_tokens: tuple[str, ...]
     typed_tokens: bool
-    position_axes: int
     image_axis: int
     part_patterns: Mapping[Part, str]
     lora_targets: Mapping[Part, str]

@@ -138,7 +138,6 @@ IDEFICS3 = Family(
     end_of_turn=END_OF_TURN,
     other_tokens=(GLOBAL_IMAGE, *(f"<row_{row}_col_{column}>" for row in range(1, 5) for column in range(1, 5))),
     typed_tokens=False,
-    position_axes=1,
     image_axis=1,
     part_patterns={
         "projector": r"(?:^|\.)connector(?:\.|$)",

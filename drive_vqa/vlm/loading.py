@@ -33,8 +33,8 @@ def load_vlm(
         quantized: the language model in 4 bits, for training over it.
 
     Raises:
-        ConfigError: 4 bits are asked for where they cannot be had.
-        ModelError: a folder is missing, of another family, incomplete, or the adapter is of another base.
+        ConfigError: there is no such folder, or 4 bits are asked for where they cannot be had.
+        ModelError: a folder is of another family, incomplete, or the adapter is of another base.
     """
     place = torch_device(device)
     folder = model_folder(base)
@@ -58,7 +58,8 @@ def load_run(run: Path, base: Path | str | None = None, device: str | None = Non
         device: as for `load_vlm`.
 
     Raises:
-        ModelError: the run is not complete, or its base is gone or another one.
+        ConfigError: its base is gone.
+        ModelError: the run is not complete, or its base is another one.
     """
     tuned = read_tuned(run / RUN_FILE)
     if tuned.whole:
@@ -77,6 +78,7 @@ def load_processor(base: Path) -> ChatProcessor:
     """The tokenizer and image processor of a model folder.
 
     Raises:
+        ConfigError: there is no such folder.
         ModelError: they are absent, or do not know the tokens of the family.
     """
     family = family_of(base)

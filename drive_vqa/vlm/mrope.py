@@ -109,7 +109,6 @@ SHARED: dict[str, Any] = {
     "end_of_turn": END_OF_TURN,
     "other_tokens": (),
     "typed_tokens": True,
-    "position_axes": 3,
     "image_axis": 0,
     "part_patterns": {
         "projector": r"(?:^|\.)visual\.(?:merger|deepstack_merger_list)(?:\.|$)",

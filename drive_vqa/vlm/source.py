@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
-from drive_vqa.errors import ModelError
+from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.vlm.families import FAMILIES
 from drive_vqa.vlm.family import Family
 
@@ -63,6 +64,7 @@ def family_of(base: Path) -> Family:
     """The family of a model folder.
 
     Raises:
+        ConfigError: there is no such folder.
         ModelError: it is no model folder, or of a family that is not known.
     """
     name = read_config(base).get("model_type")
@@ -77,12 +79,15 @@ def read_config(base: Path) -> Mapping[str, Any]:
     """config.json of a model folder.
 
     Raises:
-        ModelError: it is not there or damaged.
+        ConfigError: there is no such folder.
+        ModelError: the file is not there or damaged.
     """
     path = base / "config.json"
     if not path.is_file():
         if not base.exists():
-            raise ModelError(f"{base} does not exist: give the path of a checkpoint of {KNOWN}, or its name on the hub")
+            raise ConfigError(
+                f"{base} does not exist: give the path of a checkpoint of {KNOWN}, or its name on the hub"
+            )
         raise ModelError(f"{base} is not a model folder (no config.json): give the path of a checkpoint of {KNOWN}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -95,4 +100,4 @@ def read_config(base: Path) -> Mapping[str, Any]:
 
 def one_line(error: Exception) -> str:
     """The message of an error of a library, short."""
-    return " ".join(str(error).split())[:300]
+    return textwrap.shorten(str(error), 300, placeholder=" …")

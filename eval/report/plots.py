@@ -71,10 +71,10 @@ RC = {
 
 
 @contextmanager
-def figure(name: str, height_px: int, width_px: int = WIDTH_PX) -> Iterator[tuple[Figure, Axes]]:
+def figure(name: str, height_px: int) -> Iterator[tuple[Figure, Axes]]:
     """A figure in the report's style; `name` salts its ids."""
     with mpl.rc_context({**RC, "svg.hashsalt": name}):
-        drawing = Figure(figsize=(width_px / INCH_PX, height_px / INCH_PX), layout="constrained")
+        drawing = Figure(figsize=(WIDTH_PX / INCH_PX, height_px / INCH_PX), layout="constrained")
         yield drawing, drawing.add_subplot()
 
 

@@ -186,13 +186,18 @@ def _lesson_text(questions: Sequence[tuple[Carried, tuple[str, str]]]) -> str:
     for carried, (_, qa_id) in questions:
         lines += [
             "",
-            f"[{carried.segment}] {qa_id}",
+            f"[{carried.segment}] {_in_a_line(qa_id)}",
             _indented(carried.asked, "    "),
             _indented(carried.learned, f"  {CARRIES} "),
         ]
     body = "\n".join(lines)
     fence = "`" * max(3, 1 + max((len(list(run)) for tick, run in groupby(body) if tick == "`"), default=0))
-    return f"\n### Lesson {first.lesson + 1}: group {group_id}\n\n{fence}text\n{body}\n{fence}\n"
+    return f"\n### Lesson {first.lesson + 1}: group {_in_a_line(group_id)}\n\n{fence}text\n{body}\n{fence}\n"
+
+
+def _in_a_line(name: str) -> str:
+    """Names are of whoever made the store, and may hold line breaks."""
+    return " ".join(name.split())
 
 
 def _indented(text: str, indent: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -12,12 +12,8 @@ from drive_vqa.errors import ModelError
 from finetune.guards.batch_images import PIXELS
 from finetune.guards.trained import plain_name
 
-IDS_SHOWN = 3
 
-
-def check_loss(
-    loss: torch.Tensor, model: torch.nn.Module, batch: dict[str, Any], step: int, ids: Sequence[str] = ()
-) -> None:
+def check_loss(loss: torch.Tensor, model: torch.nn.Module, batch: dict[str, Any], step: int) -> None:
     """Refuse a loss that is not finite; it costs one wait for the device.
 
     Args:
@@ -25,24 +21,22 @@ def check_loss(
         model: that made it.
         batch: that it was made of.
         step: the optimizer step that it belongs to, from 1.
-        ids: groups or questions of the batch, for the message.
 
     Raises:
         ModelError: NaN or infinite.
     """
     if torch.isfinite(loss).all():
         return
-    raise ModelError(f"the loss of step {step} is {loss.item()}{_about(ids)}: {_cause(model, batch)}")
+    raise ModelError(f"the loss of step {step} is {loss.item()}: {_cause(model, batch)}")
 
 
-def check_gradient_norm(norm: torch.Tensor | float, model: torch.nn.Module, step: int, ids: Sequence[str] = ()) -> None:
+def check_gradient_norm(norm: torch.Tensor | float, model: torch.nn.Module, step: int) -> None:
     """Refuse gradients that are not finite, before the optimizer spreads them over all weights.
 
     Args:
         norm: over all gradients, as clipping returns it.
         model: whose gradients they are.
         step: the optimizer step, from 1.
-        ids: groups or questions of the step, for the message.
 
     Raises:
         ModelError: NaN or infinite.
@@ -58,7 +52,7 @@ def check_gradient_norm(norm: torch.Tensor | float, model: torch.nn.Module, step
         else "each gradient is finite and their sum is too large for a float"
     )
     raise ModelError(
-        f"the gradient norm of step {step} is {value}{_about(ids)}: {what}; lower learning_rates, or set precision=fp32"
+        f"the gradient norm of step {step} is {value}: {what}; lower learning_rates, or set precision=fp32"
     )
 
 
@@ -79,10 +73,3 @@ def _cause(model: torch.nn.Module, batch: dict[str, Any]) -> str:
     if torch.is_tensor(pixels) and first_not_finite([(PIXELS, pixels)]):
         return "the images of the batch are not finite, so look at its frames"
     return "all weights and images are finite, so a layer overflows; set precision=fp32, or lower learning_rates"
-
-
-def _about(ids: Sequence[str]) -> str:
-    if not ids:
-        return ""
-    more = f" and {len(ids) - IDS_SHOWN} more" if len(ids) > IDS_SHOWN else ""
-    return f" (batch of {', '.join(ids[:IDS_SHOWN])}{more})"

@@ -165,7 +165,7 @@ def _partner(batches: Sequence[Batch], index: int) -> int | None:
     return None
 
 
-def spread_lessons(total: int, count: int = LESSONS) -> list[int]:
-    """Numbers of so many lessons, or of all, evenly spread over a data set: neighbours may show the same group."""
-    chosen = min(count, total)
+def spread_lessons(total: int) -> list[int]:
+    """Numbers of LESSONS lessons, or of all, evenly spread over a data set: neighbours may show the same group."""
+    chosen = min(LESSONS, total)
     return [total * index // chosen for index in range(chosen)]

@@ -38,9 +38,7 @@ def write_pieces(log: LogJob, items: Iterable[tuple[str, str]], between: str = "
             files[name].write(text)
 
 
-def join_pieces(
-    logs: Iterable[LogJob], path: Path, *, head: str = "", between: str = "", tail: str = "", name: str | None = None
-) -> bool:
+def join_pieces(logs: Iterable[LogJob], path: Path, *, head: str = "", between: str = "", tail: str = "") -> bool:
     """Join the pieces of a file in log order; False, and no file, where no log has any.
 
     Args:
@@ -49,9 +47,8 @@ def join_pieces(
         head: what it starts with.
         between: what stands between the pieces of two logs.
         tail: what it ends with.
-        name: of the pieces; the file's own where not given.
     """
-    pieces = [piece for log in logs if (piece := log.parts / (name or path.name)).exists()]
+    pieces = [piece for log in logs if (piece := log.parts / path.name).exists()]
     if not pieces:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,9 +29,9 @@ def _in(horizon_s: float) -> str:
     return f"In {horizon_s:g} second{'s' if horizon_s != 1 else ''}"
 
 
-def _rates_mps(scene: Scene, role: int = 0) -> tuple[float, float, float] | None:
+def _rates_mps(scene: Scene) -> tuple[float, float, float] | None:
     """Change of x and y in the ego frame a second, from the first context frame in which it is tracked, and since when."""
-    states = scene.in_context(role)
+    states = scene.in_context()
     if len(states) < 2:
         return None
     (start_s, first), (end_s, last) = states[0], states[-1]
@@ -111,8 +111,8 @@ def _ego_speeds(scene: Scene) -> list[tuple[float, float]]:
     return [(offset_s, value) for offset_s, value in speeds if value is not None]
 
 
-def _target_speeds(scene: Scene, role: int = 0) -> list[tuple[float, float]]:
-    return [(offset_s, state.speed_mps) for offset_s, state in scene.in_context(role) if state.speed_mps is not None]
+def _target_speeds(scene: Scene) -> list[tuple[float, float]]:
+    return [(offset_s, state.speed_mps) for offset_s, state in scene.in_context() if state.speed_mps is not None]
 
 
 def _speed_story(whose: str, speeds: list[tuple[float, float]], horizon_s: float, then: float | None) -> list[str]:

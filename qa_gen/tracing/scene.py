@@ -205,9 +205,9 @@ class Scene:
         """The frame so many seconds from now."""
         return self.states.frame_after(self.frame, offset_s, self.config.time_tolerance_s)
 
-    def in_context(self, role: int = 0) -> list[tuple[float, MarkState]]:
-        """Time and state in each context image's frame in which the agent is tracked, oldest first."""
-        found = ((view["offset_s"], self.state(view["frame"], self.roles[role])) for view in self.group["context"])
+    def in_context(self) -> list[tuple[float, MarkState]]:
+        """Time and state of the first agent in each context image's frame in which it is tracked, oldest first."""
+        found = ((view["offset_s"], self.state(view["frame"], self.roles[0])) for view in self.group["context"])
         return [(offset_s, state) for offset_s, state in found if state is not None]
 
     def all_marks(self, *, without_roles: bool = False) -> list[tuple[str, MarkState]]:

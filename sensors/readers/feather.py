@@ -24,16 +24,18 @@ MAGIC = b"ARROW1\0\0"
 RECORD_BATCH = 3
 """Number of that kind of message."""
 
+LIMIT = 1e7
+"""No number of a float column is as great."""
+
 TYPES = {"int": pa.types.is_integer, "float": pa.types.is_floating, "text": pa.types.is_string}
 
 
-def read_feather(path: Path, columns: Mapping[str, str], limit: float = 1e7) -> dict[str, np.ndarray]:
+def read_feather(path: Path, columns: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Columns of a file: int64, float64, or objects that are text.
 
     Args:
         path: Feather version 2.
         columns: `int`, `float` or `text` for each column that is wanted; others are left.
-        limit: no number of a float column is as great.
 
     Raises:
         LogFormatError: the file is missing, damaged or too large, or a column is missing, of another type, has a null, or a
@@ -47,11 +49,11 @@ def read_feather(path: Path, columns: Mapping[str, str], limit: float = 1e7) -> 
         column = table.column(name)
         if column.null_count:
             raise LogFormatError(f"{path}: column {name!r} has empty fields: {AGAIN}")
-        read[name] = _values(column, kind, limit, f"{path}: column {name!r}")
+        read[name] = _values(column, kind, f"{path}: column {name!r}")
     return read
 
 
-def _values(column: pa.ChunkedArray, kind: str, limit: float, where: str) -> np.ndarray:
+def _values(column: pa.ChunkedArray, kind: str, where: str) -> np.ndarray:
     if kind == "text":
         texts = column.to_pylist()
         if not all(0 < len(text) <= 200 and text.isprintable() for text in texts):
@@ -64,7 +66,7 @@ def _values(column: pa.ChunkedArray, kind: str, limit: float, where: str) -> np.
         return np.asarray(values.astype(np.int64))
     with np.errstate(invalid="ignore"):  # a signalling NaN warns
         values = values.astype(np.float64)
-    if not (np.abs(values) < limit).all():
+    if not (np.abs(values) < LIMIT).all():
         raise LogFormatError(f"{where} holds a value that is not a finite number of sensible size: {AGAIN}")
     return np.asarray(values)
 

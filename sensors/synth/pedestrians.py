@@ -28,10 +28,9 @@ _LOOK_AHEAD_M = 70.0
 
 @dataclass(frozen=True)
 class LaneSpan:
-    """Part of a walker's way that lies in a lane: from and to as way of the walker, and where on the lane that is."""
+    """Part of a walker's way that lies in a lane: its end as way of the walker, and where on the lane that is."""
 
     lane: int
-    from_s_m: float
     to_s_m: float
     lane_s_m: float
 
@@ -136,7 +135,7 @@ def crossing_spans(
         reach = LANE_WIDTH_M / 2 + _LANE_MARGIN_M
         point = network.grid.plan.bend.to_global(segment.to_plan(np.array([along_m]), np.array([path.across_m])))[0]
         lane_s = network.project(path.lane_id, point)[0] if crosswalk is None else 0.0
-        spans.append(LaneSpan(path.lane_id, middle - reach, middle + reach, lane_s))
+        spans.append(LaneSpan(path.lane_id, middle + reach, lane_s))
     return tuple(spans)
 
 

@@ -7,7 +7,7 @@ cameras x right, y down, z forward; the lidar x right, y forward; radars x forwa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -120,8 +120,6 @@ class Rig:
 
 RigName = Literal["full", "front"]
 """Six cameras, five radars and the lidar; the front camera and the lidar."""
-
-RIGS: tuple[RigName, ...] = get_args(RigName)
 
 SIZES: dict[RigName, tuple[int, int, int]] = {"full": (800, 450, 1080), "front": (336, 189, 120)}
 """Width and height of the images in pixels and lidar firings a turn, where nothing else is asked for."""

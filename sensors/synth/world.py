@@ -123,9 +123,9 @@ def _leaf_normals(mesh: Mesh) -> Float32[np.ndarray, "t 3 3"]:
     return np.broadcast_to(np.array([0, 0, 1], dtype=np.float32), (len(mesh.triangles), 3, 3))
 
 
-def plain_piece(mesh: Mesh, wall: Wall = _NO_WALL) -> Piece:
+def plain_piece(mesh: Mesh) -> Piece:
     """In the colours of its materials."""
-    return Piece(mesh, ALBEDO[mesh.material].astype(np.float64), wall)
+    return Piece(mesh, ALBEDO[mesh.material].astype(np.float64))
 
 
 def _surface(surface: Surface) -> list[Piece]:

@@ -140,6 +140,8 @@ def test_a_model_that_is_not_one(copy, tmp_path, capsys):
     capsys.readouterr()
     argv = ["predict", tmp_path / "store", "--model", tmp_path, "--out", tmp_path / "p.parquet"]
     _refused(capsys, *argv, said=[str(tmp_path), "config.json"])
+    argv[argv.index("--model") + 1] = "tyni"
+    _refused(capsys, *argv, said=["tyni does not exist", "give"], status=2)
     assert not (tmp_path / "p.parquet").exists()
 
 

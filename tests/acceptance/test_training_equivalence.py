@@ -25,13 +25,11 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from drive_vqa.cli import main
-from drive_vqa.schema import table_from_rows
-from drive_vqa.store import Store
 from drive_vqa.vlm import load_run, load_vlm
 from finetune.tiny import make_tiny_base
+from tests.painted_store import LOG, write_painted_store
 
 SIZE_PX = (168, 112)
-LOG = "painted"
 GROUPS = 6
 STEPS = 6
 CHECKPOINT_STEPS = 3
@@ -94,7 +92,7 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One thread everywhere, since sums of more round differently; one MLflow store, since making one takes seconds."""
     root = tmp_path_factory.mktemp("training")
-    write_store(root)
+    write_painted_store(root, GROUPS, painted_group, painted_questions)
     (root / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -118,18 +116,6 @@ def two_processes(place: Place) -> Iterator[subprocess.Popen[bytes]]:
 def whole(place: Place) -> Path:
     """Four batches of one row a step."""
     return place.train("whole")
-
-
-def write_store(root: Path) -> None:
-    """Painted pictures with one to three questions each, so that rows differ in length and in number of answers."""
-    source, store = root / "source", Store.create(root / "store")
-    source.mkdir()
-    draw = np.random.default_rng(0)
-    groups = [painted_group(source, number, draw) for number in range(GROUPS)]
-    questions = [question for group in groups for question in painted_questions(group)]
-    log = {"log_id": LOG, "source_format": "painted", "source_root": "../source"}
-    for table, rows in {"logs": [log], "groups": groups, "questions": questions}.items():
-        store.write(table, LOG, table_from_rows(table, rows), "test")
 
 
 def painted_group(source: Path, number: int, draw: np.random.Generator) -> dict[str, Any]:
@@ -158,6 +144,7 @@ def painted_group(source: Path, number: int, draw: np.random.Generator) -> dict[
 
 
 def painted_questions(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """One to three, so that rows differ in length and in number of answers."""
     box = group["marks"][0]["regions"][0]
     asked = {
         "How far away is Region 3?": f"{box['v0_px']:.1f} meters",

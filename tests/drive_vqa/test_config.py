@@ -60,6 +60,25 @@ def test_wrong_settings_are_named(override, said):
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "source"),
+    [
+        (["optimizer.lr=fast"], "override 'optimizer.lr=fast': optimizer.lr"),
+        (["nam=1", "optimizer.lr=1"], "override 'nam=1': unknown key"),
+        (["optimizer.betas=[a]"], "override 'optimizer.betas=[a]': optimizer.betas.0"),
+        (["name=bad", "optimizer.lr=1"], "c.yaml with name=bad optimizer.lr=1: name must not be bad"),
+        (["name=good"], "c.yaml: optimizer.betas"),
+    ],
+)
+def test_what_gave_a_wrong_setting_is_named(tmp_path, overrides, source):
+    file = tmp_path / "c.yaml"
+    file.write_text("optimizer: {betas: 3}\n" if overrides == ["name=good"] else "name: filed\n")
+    with pytest.raises(ConfigError) as error:
+        load_config(Training, file, overrides)
+    assert source in str(error.value)
+    assert str(error.value).startswith("override") == source.startswith("override")
+
+
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "!!python/object/apply:os.system ['true']", "\x00"])
 def test_hostile_files_are_refused_in_one_line(tmp_path, text):
     file = tmp_path / "c.yaml"

@@ -9,6 +9,7 @@ import logging
 import math
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -78,6 +79,36 @@ def test_run_is_kept_in_the_output_folder(out, tmp_path, monkeypatch):
     assert len(list(out.rglob("note.txt"))) == 2
     assert {path.name for path in out.iterdir()} == {"mlartifacts", "mlflow.db", "mlflow.json", "note.txt"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]  # nothing beside the output folder
+
+
+RUN_AFTER_A_LINE = """
+import sys
+from pathlib import Path
+import mlflow
+from drive_vqa.tracking import mlflow_run
+print("ready", flush=True)
+sys.stdin.readline()
+with mlflow_run(Path(sys.argv[1]), sys.argv[2], tracking_uri=sys.argv[3]):
+    pass
+"""
+
+
+def test_two_processes_make_one_new_store(tmp_path):
+    uri = f"sqlite:///{tmp_path}/new.db"
+    started = []
+    for name in ("one", "two"):
+        command = [sys.executable, "-c", RUN_AFTER_A_LINE, str(tmp_path / name), name, uri]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, text=True, **pipes))
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * 2
+    for process in started:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=240)[1] for process in started]
+    assert [process.returncode for process in started] == [0, 0], said
+    client = mlflow.MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
+    assert {run.info.run_name: run.info.status for run in runs} == {"one": "FINISHED", "two": "FINISHED"}
 
 
 def test_each_output_folder_has_its_own_store_and_inner_runs_share_the_outer_one(out, database):

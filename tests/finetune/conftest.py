@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
 from drive_vqa.vlm import ChatProcessor, Vlm, load_processor, load_vlm
 from finetune.config import FinetuneConfig
 from finetune.dataset import LessonDataset, read_index
 from finetune.tiny import make_tiny_base
 from tests.finetune.tiny_families import make_tiny_family
+from tests.painted_store import LOG, write_painted_store
 
 SIZE_PX = (168, 112)
-LOG = "painted"
 GROUPS = 3
 FRAMES = 2
 MARKS = (1, 2)
@@ -29,16 +28,7 @@ MARKS = (1, 2)
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three groups of two frames and two marks in one log, all in the split `train`."""
-    root = tmp_path_factory.mktemp("painted")
-    source, store = root / "source", Store.create(root / "store")
-    source.mkdir()
-    rng = np.random.default_rng(0)
-    groups = [_group(source, number, rng) for number in range(GROUPS)]
-    questions = [question for group in groups for question in _questions(group)]
-    log = {"log_id": LOG, "source_format": "painted", "source_root": "../source"}
-    for table, rows in {"logs": [log], "groups": groups, "questions": questions}.items():
-        store.write(table, LOG, table_from_rows(table, rows), "test")
-    return store
+    return write_painted_store(tmp_path_factory.mktemp("painted"), GROUPS, _group, _questions)
 
 
 @pytest.fixture(scope="session")

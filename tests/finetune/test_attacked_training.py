@@ -39,6 +39,8 @@ METRES = "<think>It is at (25.88, 10.19) m and moves at (-5.54, -0.04) m/s (54, 
         "seed=4294967296",
         "lora.targets='('",
         "epochs=.nan",
+        "split=val",
+        "evaluation.split=train",
     ],
 )
 def test_settings_that_no_training_can_use_are_refused(setting: str) -> None:

@@ -21,9 +21,11 @@ from drive_vqa.store import Store
 from drive_vqa.vlm import FAMILIES, ChatProcessor, Vlm
 from finetune import lesson as lesson_module
 from finetune.collate import Collator
-from finetune.config import FinetuneConfig
+from finetune.config import Evaluation, FinetuneConfig
 from finetune.dataset import BrokenLessonError, LessonDataset, Row, Visit, data_digest, lesson_texts, read_index
 from finetune.plan import Plan
+
+VAL: dict[str, Any] = {"split": "val", "evaluation": Evaluation(split="train")}
 
 FIVE = [f"a-0/{number}" for number in range(5)]
 
@@ -104,7 +106,7 @@ def _asked(dataset: LessonDataset) -> list[str]:
     ("settings", "ids"),
     [
         ({}, [*FIVE, "b-0/0", "b-0/1", "b-1/0", "b-1/1"]),
-        ({"split": "val"}, ["b-0/2"]),
+        (VAL, ["b-0/2"]),
         ({"families": ("when_where",)}, ["b-1/0"]),
         ({"types": ("nearest_mark", "where_stops")}, ["b-0/0", "b-1/0"]),
         ({"kinds": ("clip",)}, ["b-1/0", "b-1/1"]),
@@ -202,17 +204,19 @@ def test_nothing_to_learn_is_told(mixed: Store, config: FinetuneConfig, processo
 
 
 @pytest.mark.parametrize(
-    ("group", "about", "message"),
+    ("group", "question", "message"),
     [
-        (_group(0, "a", path=None), "a-0", "group a-0 of log a has no images"),
-        ({**_group(0, "a"), "context": []}, "a-0", "group a-0 of log a has no images"),
-        (_group(0, "a"), "a-7", "log a has questions about the group a-7, which is not there"),
+        (_group(0, "a", path=None), {}, "group a-0 of log a has no images"),
+        ({**_group(0, "a"), "context": []}, {}, "group a-0 of log a has no images"),
+        (_group(0, "a"), {"group_id": "a-7"}, "log a has questions about the group a-7, which is not there"),
+        (_group(0, "a"), {"answer": None}, "a-0/0 of log a has no answer"),
+        (_group(0, "a"), {"question": None}, "a-0/0 of log a has no question"),
     ],
 )
 def test_broken_stores_are_told(
-    tmp_path: Path, config: FinetuneConfig, processor: ChatProcessor, group: Row, about: str, message: str
+    tmp_path: Path, config: FinetuneConfig, processor: ChatProcessor, group: Row, question: Row, message: str
 ) -> None:
-    store = _make(tmp_path, {"a": ([group], [_question({**group, "group_id": about}, 0)])})
+    store = _make(tmp_path, {"a": ([group], [_question(group, 0, **question)])})
     with pytest.raises(StoreError, match=message):
         read_index(store, config, processor)
 
@@ -267,7 +271,7 @@ def test_digest_is_of_what_is_learned(mixed: Store, config: FinetuneConfig, proc
     index = read_index(mixed, config, processor)
     digest = data_digest(mixed, index, config)
     assert digest == data_digest(mixed, index, replace(config, seed=5, batch_size=3, tokens_per_row=4096))
-    others = [replace(config, families=("ego",)), replace(config, regions="boxes"), replace(config, split="val")]
+    others = [replace(config, families=("ego",)), replace(config, regions="boxes"), replace(config, **VAL)]
     assert len({digest, *(data_digest(mixed, index, other) for other in others)}) == 4
     part = read_index(mixed, replace(config, kinds=("clip",)), processor)
     assert data_digest(mixed, part, config) != digest, "other logs"

@@ -42,10 +42,6 @@ class Kept:
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         self.metrics.append((step, dict(metrics)))
 
-    def log_artifact(self, path: Path) -> None: ...
-
-    def set_tags(self, tags: Mapping[str, str]) -> None: ...
-
 
 class Clock:
     """Time that passes when told to."""

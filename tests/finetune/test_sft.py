@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from safetensors.torch import load_file
 
 from drive_vqa.errors import ConfigError, ModelError, StoreError
+from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
 from drive_vqa.tracking import default_uri
 from drive_vqa.vlm import Vlm, load_run, load_vlm
@@ -20,6 +22,7 @@ from finetune.config import Evaluation, FinetuneConfig, LearningRates, LoraSetti
 from finetune.dataset import LessonDataset, read_index
 from finetune.loss import answer_loss
 from finetune.sft import finetune
+from tests.painted_store import LOG
 
 SIZE_PX = (168, 112)
 QUICK = FinetuneConfig(
@@ -98,13 +101,24 @@ def test_numbers_reach_mlflow(run: Path) -> None:
     }
 
 
-def test_the_lowest_held_out_loss_is_kept(store: Store, base: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def looked_at(store: Store, tmp_path: Path) -> Store:
+    """The store with each of its questions in the split `val` as well."""
+    shutil.copytree(store.root.parent, tmp_path / "painted")
+    copy = Store.open(tmp_path / "painted" / "store")
+    rows = store.read("questions", LOG).to_pylist()
+    rows += [{**row, "qa_id": f"{row['qa_id']}-val", "split": "val"} for row in rows]
+    copy.write("questions", LOG, table_from_rows("questions", rows), "test")
+    return copy
+
+
+def test_the_lowest_held_out_loss_is_kept(store: Store, looked_at: Store, base: Path, tmp_path: Path) -> None:
     """A rate that spoils the model: the first look is the best one, and two worse ones end the training."""
-    looks = Evaluation(split="train", steps=1, patience=2, samples=2)
+    looks = Evaluation(steps=1, patience=2, samples=2)
     rates = LearningRates(language=0.3, vision=0.3, projector=0.3)
     config = replace(QUICK, max_steps=50, evaluation=looks, checkpoint_steps=1, learning_rates=rates)
     out = tmp_path / "run"
-    trained = finetune(store, config, model=str(base), out=out)
+    trained = finetune(looked_at, config, model=str(base), out=out)
     losses = [record["eval/loss"] for record in _log(out) if "eval/loss" in record]
     best = min(losses)
     assert 3 <= len(losses) < 50

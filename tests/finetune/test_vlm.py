@@ -70,7 +70,7 @@ def test_questions_and_images_must_match(family_vlm: Callable[[str], Vlm]) -> No
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"nowhere does not exist"):
+    with pytest.raises(ConfigError, match=r"nowhere does not exist"):
         load_vlm(tmp_path / "nowhere")
 
 
@@ -227,7 +227,7 @@ def test_runs(folder: Path, adapter: Path, tmp_path: Path) -> None:
     shutil.move(adapter, run / "adapter")
     record = {"base": "../base", "image_size_px": [96, 64], "base_digest": weights_digest(folder), "method": "lora"}
     (run / RUN_FILE).write_text(json.dumps(record))
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load_run(run)
     shutil.copytree(folder, tmp_path / "base")
     vlm = load_run(run, device="cpu")

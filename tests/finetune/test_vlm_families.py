@@ -122,7 +122,6 @@ def test_our_positions_give_the_models_logits(vlms: dict[str, Vlm], name: str) -
     images = vlm.processor.images([picture(SIZES[0]), picture(SIZES[1])])
     ids = vlm.processor.prompt_ids(asked(2), images)
     positions = vlm.processor.positions(ids, images)[:, None]
-    assert len(positions) == vlm.family.position_axes
     with torch.inference_mode():
         ours = vlm.model(
             input_ids=torch.tensor([ids]),

@@ -28,6 +28,14 @@ TEXT = {
 }
 MROPE = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3]}
 """Halves of the head dimension for time, height and width."""
+QWEN_VISION = {
+    "depth": 2,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_heads": 2,
+    "out_hidden_size": TEXT["hidden_size"],
+    "initializer_range": 0.15,
+}
 
 IDEFICS_TOKENS = (
     "<image>",
@@ -69,16 +77,7 @@ def make_tiny_family(model_type: str, out: Path, seed: int = 0, texts: Iterable[
 
 def _qwen2_5_vl(texts: Iterable[str]) -> tuple[Any, Any, dict[str, Any]]:
     tokenizer = build_tokenizer(texts)
-    vision = {
-        "depth": 2,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_heads": 2,
-        "out_hidden_size": TEXT["hidden_size"],
-        "fullatt_block_indexes": [1],
-        "window_size": 56,
-        "initializer_range": 0.15,
-    }
+    vision = {**QWEN_VISION, "fullatt_block_indexes": [1], "window_size": 56}
     config = transformers.Qwen2_5_VLConfig(
         text_config=_qwen_text(tokenizer), vision_config=vision, tie_word_embeddings=True, **_qwen_ids(tokenizer)
     )
@@ -87,16 +86,7 @@ def _qwen2_5_vl(texts: Iterable[str]) -> tuple[Any, Any, dict[str, Any]]:
 
 def _qwen3_vl(texts: Iterable[str]) -> tuple[Any, Any, dict[str, Any]]:
     tokenizer = build_tokenizer(texts)
-    vision = {
-        "depth": 2,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_heads": 2,
-        "out_hidden_size": TEXT["hidden_size"],
-        "num_position_embeddings": 64,
-        "deepstack_visual_indexes": [0, 1],
-        "initializer_range": 0.15,
-    }
+    vision = {**QWEN_VISION, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]}
     config = transformers.Qwen3VLConfig(
         text_config=_qwen_text(tokenizer), vision_config=vision, tie_word_embeddings=True, **_qwen_ids(tokenizer)
     )

@@ -15,7 +15,7 @@ from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_from_struct, pose_to_struct, table_from_rows
 from sensors.annotated_tracks import tracks_from_annotations
 from sensors.camera import OrientedBoxes, PinholeCamera, image_boxes
-from sensors.kinematics import estimate_motion
+from sensors.kinematics import estimate_motions
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded driving at {DATA} (set DRIVE_VQA_REAL_DATA)")
@@ -146,7 +146,7 @@ def test_speed_of_recorded_vehicles_points_along_their_yaw(scene: str) -> None:
             continue
         yaw_rad = track["state"]["heading"][keyframes].astype(np.float64)
         xyz_m = track["state"]["position"][keyframes].astype(np.float64)
-        motion = estimate_motion(keyframes * 100_000_000, xyz_m, yaw_rad, 0.5)
+        motion = estimate_motions(np.zeros_like(keyframes), keyframes * 100_000_000, xyz_m, yaw_rad, 0.5)
         speed_mps = np.hypot(*motion.velocity_mps[:, :2].T)
         course_rad = np.arctan2(motion.velocity_mps[:, 1], motion.velocity_mps[:, 0])
         slip_rad += np.angle(np.exp(1j * (course_rad - yaw_rad)))[speed_mps > 3.0].tolist()

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from nuscenes.nuscenes import NuScenes
 
 from drive_vqa.errors import LogFormatError
-from sensors.kinematics import Motion, estimate_motion, estimate_motions, unordered_row
+from sensors.kinematics import Motion, estimate_motions, unordered_row
 
 START_US = 1_532_402_927_612_460
+
+
+def estimate_motion(timestamp_ns: np.ndarray, xyz_m: np.ndarray, yaw_rad: np.ndarray, interval_s: float) -> Motion:
+    """Of one track."""
+    return estimate_motions(np.zeros(len(timestamp_ns), dtype=np.int64), timestamp_ns, xyz_m, yaw_rad, interval_s)
 
 
 def devkit_velocity(timestamp_us: np.ndarray, xyz_m: np.ndarray) -> np.ndarray:
