@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -108,10 +109,7 @@ class Store:
 
     def digest(self, table: str, log_id: str) -> str:
         """SHA-256 of the file, to build fingerprints of what is made from it."""
-        path = self.path(table, log_id)
-        if not path.exists():
-            raise StoreError(f"log {log_id} of {self.root} has no table {table!r}: {_HOW_TO_MAKE[table]}")
-        return file_sha256(path)
+        return file_sha256(self._existing(table, log_id))
 
     def write(self, table: str, log_id: str, data: pa.Table, fingerprint: str) -> None:
         """Write one table of one log, atomically.
@@ -134,10 +132,7 @@ class Store:
         Raises:
             StoreError: it is missing, unreadable, or of another major version.
         """
-        path = self.path(table, log_id)
-        if not path.exists():
-            raise StoreError(f"log {log_id} of {self.root} has no table {table!r}: {_HOW_TO_MAKE[table]}")
-        return read_table(path, table, columns)
+        return read_table(self._existing(table, log_id), table, columns)
 
     def read_all(self, table: str, columns: Sequence[str] | None = None) -> pa.Table:
         """All logs of one table, in log order; an empty table where no log has it."""
@@ -147,8 +142,8 @@ class Store:
 
     def source_root(self, log_id: str) -> Path:
         """The folder that the paths in `sensor_data` are relative to."""
-        relative: str = self.read("logs", log_id)["source_root"][0].as_py()
-        return (self.root / relative).resolve()
+        path = self._existing("logs", log_id)
+        return (self.root / _relative_root(path, path.stat().st_mtime_ns)).resolve()
 
     def media_path(self, log_id: str, relative: str) -> Path:
         """The image or point cloud that a table names.
@@ -188,6 +183,12 @@ class Store:
         manifest = {"schema_version": SCHEMA_VERSION, "code_version": __version__, "steps": steps, "tables": tables}
         write_json(self.root / MANIFEST, manifest)
 
+    def _existing(self, table: str, log_id: str) -> Path:
+        path = self.path(table, log_id)
+        if not path.exists():
+            raise StoreError(f"log {log_id} of {self.root} has no table {table!r}: {_HOW_TO_MAKE[table]}")
+        return path
+
     def _files(self, table: str) -> dict[str, dict[str, Any]]:
         log_ids = self.log_ids(table)
         with ThreadPoolExecutor() as threads:  # hashing and reading let other threads run
@@ -216,6 +217,13 @@ _HOW_TO_MAKE = {
     "predictions": "run `drive-vqa predict`",
     "scores": "run `drive-vqa evaluate`",
 }
+
+
+@lru_cache(maxsize=4096)
+def _relative_root(path: Path, _written_ns: int) -> str:
+    """Kept for every image of a log, until the file is written anew."""
+    root: str = read_table(path, "logs", ["source_root"])["source_root"][0].as_py()
+    return root
 
 
 def fingerprint(step: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:

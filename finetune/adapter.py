@@ -74,7 +74,7 @@ def prepare(model: Any, family: Family, config: FinetuneConfig, base: Path) -> A
     """
     check_method(config)
     if config.method == "full":
-        _unfreeze(model, family, set(rates_of(config.learning_rates)))
+        _unfreeze(model, family, config, base)
         prepared = model
     else:
         prepared = _with_adapter(_frozen(model, config, base), family, config, base)
@@ -189,9 +189,21 @@ def _frozen(model: Any, config: FinetuneConfig, base: Path) -> Any:
     return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)  # the trainer sees to that
 
 
-def _unfreeze(model: Any, family: Family, parts: set[Part]) -> None:
+def full_names(model: Any, family: Family, config: FinetuneConfig) -> set[str]:
+    """Names of the parameters that method full trains: of the parts with a learning rate, but for those named in `frozen`."""
+    parts = rates_of(config.learning_rates)
+    names = [name for name, _ in model.named_parameters() if family.part_of(name) in parts]
+    return {name for name in names if config.frozen is None or not re.fullmatch(config.frozen, name)}
+
+
+def _unfreeze(model: Any, family: Family, config: FinetuneConfig, base: Path) -> None:
+    trained = full_names(model, family, config)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(family.part_of(name) in parts)
+        parameter.requires_grad_(name in trained)
+    if config.frozen is not None and not any(re.fullmatch(config.frozen, name) for name, _ in model.named_parameters()):
+        raise ConfigError(
+            f"frozen={config.frozen!r} is the name of no weight of {base.name}: change it or leave it out"
+        )
 
 
 def _with_adapter(model: Any, family: Family, config: FinetuneConfig, base: Path) -> PeftModel:

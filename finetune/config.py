@@ -71,23 +71,31 @@ class LoraSettings:
 @strict_config
 @dataclass(frozen=True)
 class DensePretraining:
-    """Teaching the vision tower to localize, before any language; see finetune.dense_pretraining.
+    """Teaching a model with random weights to see and to look, before any question; see finetune.dense.
 
     Attributes:
-        steps: 0 leaves it out.
-        batch_size: images a step.
+        steps: of the lesson to see and to find a mark by its number; 0 leaves both lessons out.
+        look_steps: of the lesson to find the number from anywhere behind it.
+        batch_size: images a step to see; a step to look has a quarter of them, and many questions about each.
+        most_marks: drawn in one image.
         learning_rate: peak, of all but matrices.
         muon_learning_rate: peak, of matrices.
+        weight_decay: of all that is trained; without it Muon blows the first layer of the language model up.
     """
 
     steps: int = 0
+    look_steps: int = 0
     batch_size: int = 16
+    most_marks: int = 6
     learning_rate: float = 2e-3
-    muon_learning_rate: float = 0.02
+    muon_learning_rate: float = 0.05
+    weight_decay: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.steps < 0 or self.batch_size < 1 or min(self.learning_rate, self.muon_learning_rate) <= 0:
-            raise ValueError("dense_pretraining needs steps ≥ 0, batch_size ≥ 1 and learning rates above 0")
+        if min(self.steps, self.look_steps) < 0 or min(self.batch_size, self.most_marks) < 1:
+            raise ValueError("dense_pretraining needs steps and look_steps ≥ 0, batch_size and most_marks ≥ 1")
+        if min(self.learning_rate, self.muon_learning_rate) <= 0 or self.weight_decay < 0:
+            raise ValueError("dense_pretraining needs learning rates above 0 and weight_decay ≥ 0")
 
 
 @strict_config
@@ -160,6 +168,7 @@ class FinetuneConfig:
         max_seconds: stop training at the next step after so long; where that happens the result depends on the machine.
         method: lora; qlora: over a base in 4 bits (CUDA only); full: all weights of the parts that have a learning rate.
         lora: the adapter; not used by full.
+        frozen: under full, regular expression of the names of weights that stay as they are; None: none.
         learning_rates: of each part of the model.
         optimizer: adamw, or muon for matrices with adamw for the rest.
         muon_learning_rate: peak for matrices of the language model under muon; other parts keep their ratio to it.
@@ -176,7 +185,7 @@ class FinetuneConfig:
         checkpoint_steps: optimizer steps between two checkpoints.
         probe_steps: optimizer steps between two looks at whether swapped images change the loss; 0: none.
         evaluation: held-out questions.
-        dense_pretraining: of a vision tower with random weights.
+        dense_pretraining: a first lesson for a model with random weights.
     """
 
     seed: int = 0
@@ -199,6 +208,7 @@ class FinetuneConfig:
     max_seconds: float | None = None
     method: Literal["lora", "qlora", "full"] = "lora"
     lora: LoraSettings = field(default_factory=LoraSettings)
+    frozen: str | None = None
     learning_rates: LearningRates = field(default_factory=LearningRates)
     optimizer: Literal["adamw", "muon"] = "adamw"
     muon_learning_rate: float = 0.01
@@ -243,6 +253,14 @@ class FinetuneConfig:
             raise ValueError(
                 f"split and evaluation.split are both {self.split!r}, and what is learned is not held out: change one of them"
             )
+        if self.frozen is not None and self.method != "full":
+            raise ValueError("frozen is for method=full: under the others lora.targets names what is trained")
+        try:
+            re.compile(self.frozen or "")
+        except re.error as error:
+            raise ValueError(f"frozen is no regular expression ({error})") from error
+        if self.dense_pretraining.steps and self.method != "full":
+            raise ValueError("dense_pretraining changes the base itself: set method=full, or dense_pretraining.steps=0")
         _check_order(self.curriculum)
 
 

@@ -86,7 +86,11 @@ def pack(samples: Sequence[Sample], image_token_id: int) -> Packed:
     Raises:
         ModelError: the samples do not share all their images, or one has no image.
     """
-    prefix = samples[0].prompt[: _common_length(samples, image_token_id)]
+    return pack_behind(samples[0].prompt[: _common_length(samples, image_token_id)], samples)
+
+
+def pack_behind(prefix: Sequence[int], samples: Sequence[Sample]) -> Packed:
+    """Pack samples behind a prefix that all their prompts begin with."""
     input_ids, labels = list(prefix), [IGNORED] * len(prefix)
     segment, offset = [0] * len(prefix), list(range(len(prefix)))
     for number, sample in enumerate(samples, start=1):

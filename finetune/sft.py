@@ -1,6 +1,7 @@
 """Supervised fine-tuning of a vision-language model on the questions of a store.
 
     RUN/base/          the tiny model, where `--model tiny` asked for it
+    RUN/dense/         the model after its dense lesson, where the recipe has one: what questions are learned on
     RUN/adapter/       PEFT adapter; RUN/model/ after full tuning; appears only when training has ended
     RUN/checkpoints/   what --resume goes on from
     RUN/config.yaml    resolved settings
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from drive_vqa.config import flatten, save_config, to_dict
 from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store
 from drive_vqa.tracking import TrackedRun, config_digest, mlflow_run
-from drive_vqa.vlm import RUN_FILE, Vlm, load_vlm, torch_device
+from drive_vqa.vlm import RUN_FILE, load_vlm, torch_device
 from drive_vqa.weights_digest import weights_digest
 from finetune.adapter import check_method, prepare
 from finetune.arguments import training_arguments
@@ -37,7 +39,7 @@ from finetune.checkpoints import last_checkpoint
 from finetune.collate import Collator
 from finetune.config import FinetuneConfig
 from finetune.dataset import AnswerWriter, LessonIndex, data_digest, read_index
-from finetune.dense_pretraining import pretrain_vision
+from finetune.dense.base import dense_base
 from finetune.finish import Trained, finish
 from finetune.flops import model_flops
 from finetune.gpu_peaks import peak_flops
@@ -117,9 +119,9 @@ def _run(task: Task, state: PartialState, *, resume: bool, tracking_uri: str | N
     ) as run:
         run.log_input(store.root.name, digest, source="drive-vqa store")
         logger.info("%s", plan.describe())
-        trainer = _trainer(task, plan, origin, held_out, run, state)
-        if checkpoint is None and config.dense_pretraining.steps:
-            _pretrain(task, trainer, run)
+        dense = bool(config.dense_pretraining.steps)
+        start = dense_base(task, run, state, redo=checkpoint is None) if dense else task.base
+        trainer = _trainer(replace(task, base=start), plan, origin, held_out, run, state)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         return finish(task, trainer, run, origin)
 
@@ -194,11 +196,6 @@ def _held_out(task: Task) -> LessonIndex | None:
 def _validation(task: Task, held_out: LessonIndex, collator: Collator) -> Validation:
     rows = evaluation_rows(held_out, task.config.tokens_per_row)
     return Validation(task.dataset(held_out), collator, rows, task.config.workers)
-
-
-def _pretrain(task: Task, trainer: PackedTrainer, run: TrackedRun) -> None:
-    vlm = Vlm(trainer.model, task.processor, task.config.image_size_px)
-    pretrain_vision(vlm, task.store, task.dataset(task.index).groups(), task.config, run)
 
 
 def _longest(model: Any) -> int:

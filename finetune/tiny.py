@@ -2,7 +2,7 @@
 
 The architecture is the library's own at the smallest shape that learned to see distance and bearing on two CPU cores: 14-pixel
 patches, so one language token covers 28×28 pixels; full attention in the vision tower, because windows of 112 pixels are most
-of such a small picture.
+of such a small picture. Embeddings and head are apart, so that the head can learn while the embeddings stay as they are.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def build_tiny_model(tokenizer: Qwen2Tokenizer, seed: int) -> Qwen2_5_VLForCondi
         video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"),
         vision_end_token_id=token("<|vision_end|>"),
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

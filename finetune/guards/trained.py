@@ -9,7 +9,7 @@ import torch
 
 from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.vlm import Family
-from finetune.adapter import rates_of
+from finetune.adapter import full_names, rates_of
 from finetune.config import FinetuneConfig
 
 _WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -48,9 +48,9 @@ def listed_modules(base: torch.nn.Module, family: Family, config: FinetuneConfig
         config: a recipe. Under LoRA, what `lora.targets` matches, and the roots of `lora.modules_to_save` in place of what is in
             them; under method full, the modules that hold the weights of the parts with a learning rate.
     """
-    parts = list(rates_of(config.learning_rates))
     if config.method == "full":
-        return {module_of(name) for name, _ in base.named_parameters() if family.part_of(name) in parts}
+        return {module_of(name) for name in full_names(base, family, config)}
+    parts = list(rates_of(config.learning_rates))
     pattern = config.lora.targets or "|".join(f"(?:{family.lora_targets[part]})" for part in parts)
     names = [name for name, _ in base.named_modules()]
     roots = {name for name in names if name.rpartition(".")[2] in config.lora.modules_to_save}

@@ -62,6 +62,16 @@ def test_log_names_cannot_leave_the_store(store, log_id):
         store.path("logs", log_id)
 
 
+def test_a_log_that_is_ingested_from_elsewhere_is_looked_for_there(tmp_path):
+    store = Store.create(tmp_path / "store")
+    for place in ("here", "there", "here"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        store.write("logs", "log-1", _logs("log-1", f"../{place}"), "x")
+        assert store.source_root("log-1") == (tmp_path / place).resolve()
+    with pytest.raises(StoreError, match="drive-vqa ingest"):
+        store.source_root("log-2")
+
+
 def test_media_path_stays_inside_the_source(tmp_path):
     source = tmp_path / "source"
     source.mkdir()

@@ -78,6 +78,23 @@ def test_full_frees_exactly_the_parts_with_a_rate(folder: Path) -> None:
     assert all(parameter.requires_grad for parameter in joint.parameters())
 
 
+def test_full_leaves_what_is_named_frozen(qwen: Path) -> None:
+    config = replace(LANGUAGE, method="full", frozen=r".*\.(embed_tokens|layers\.0)\..*")
+    vlm = load_vlm(qwen, device="cpu")
+    every = set(trainable_names(_prepared(vlm, replace(config, frozen=None), qwen)))
+    rest = set(trainable_names(_prepared(vlm, config, qwen)))
+    assert rest < every
+    assert all("embed_tokens" in name or ".layers.0." in name for name in every - rest)
+    assert not any("embed_tokens" in name or ".layers.0." in name for name in rest)
+
+
+def test_frozen_is_for_full_alone_and_a_regular_expression() -> None:
+    with pytest.raises(ValueError, match="method=full"):
+        replace(LANGUAGE, frozen=".*")
+    with pytest.raises(ValueError, match="regular expression"):
+        replace(LANGUAGE, method="full", frozen="(")
+
+
 def test_what_is_trained_is_in_float32_over_a_bfloat16_base(qwen: Path) -> None:
     vlm = load_vlm(qwen, device="cpu")
     model = _prepared(Vlm(vlm.model.to(torch.bfloat16), vlm.processor), EMBEDDINGS, qwen)
@@ -96,6 +113,8 @@ def test_what_is_trained_is_in_float32_over_a_bfloat16_base(qwen: Path) -> None:
         (replace(LANGUAGE, lora=LoraSettings(modules_to_save=("visual",))), "vision has no learning rate"),
         (replace(EVERY_PART, lora=LoraSettings(targets=r".*q_proj")), "learning_rates.vision is set"),
         (replace(LANGUAGE, method="qlora"), "method=qlora"),
+        (replace(LANGUAGE, method="full", frozen="nothing"), "frozen='nothing' is the name of no weight"),
+        (replace(LANGUAGE, method="full", frozen=".*"), "learning_rates.language is set"),
     ],
 )
 def test_settings_that_do_not_fit_are_errors(qwen: Path, config: FinetuneConfig, match: str) -> None:

@@ -1,0 +1,125 @@
+"""Texts behind frames, as the first layers of a language model take them: each text sees the frames and itself.
+
+A text is about the last frame. Those before it are other pictures with marks of their own, so that it is learned to look at the
+last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+
+from drive_vqa.prompt import Message, frame_content
+from drive_vqa.vlm import ChatProcessor
+from finetune.packing import PADDING, Packed, packed_attention
+
+MOST_FRAMES = 8
+"""Longer sequences are left to the questions."""
+
+Offsets = tuple[float, ...]
+"""When the frames of a row were taken, seconds before the present, which comes last."""
+
+
+@dataclass(frozen=True, eq=False)
+class FramesPrefix:
+    """Frames in a chat, up to where a question begins: the same for all frames of a size.
+
+    Attributes:
+        ids: tokens.
+        positions: of them.
+        is_cell: which of them stand for cells of the frames.
+        frames: how many; a question is about the last.
+    """
+
+    ids: tuple[int, ...]
+    positions: Int[torch.Tensor, "axes prefix"]
+    is_cell: Bool[torch.Tensor, " prefix"]
+    frames: int
+
+    @classmethod
+    def of(cls, processor: ChatProcessor, image: Image.Image, offsets_s: Offsets) -> FramesPrefix:
+        """Of frames like this one."""
+        images = processor.images([image] * len(offsets_s))
+        ids = processor.prompt_ids(frame_messages(offsets_s, ""), images)
+        ids = ids[: len(ids) - ids[::-1].index(processor.image_end_id)]
+        is_cell = torch.tensor(ids) == processor.image_token_id
+        return cls(tuple(ids), processor.positions(ids, images), is_cell, len(offsets_s))
+
+
+def frame_messages(offsets_s: Offsets, text: str) -> list[Message]:
+    """A chat in which a text stands behind frames of one camera."""
+    frames = frame_content({"context": [{"offset_s": offset_s, "camera": None} for offset_s in offsets_s]})
+    return [{"role": "user", "content": [*frames, {"type": "text", "text": text}]}]
+
+
+def shown_offsets(groups: Iterable[Mapping[str, Any]]) -> list[Offsets]:
+    """How frames of one camera follow each other in some groups, each way once; at least a single frame."""
+    found: set[Offsets] = {(0.0,)}
+    for group in groups:
+        context = group["context"]
+        if len({view["camera"] for view in context}) == 1 and len(context) <= MOST_FRAMES:
+            found.add(tuple(round(float(view["offset_s"]), 1) for view in context))
+    return sorted(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Frames with texts behind them.
+
+    Attributes:
+        embedded: what the first layer takes: cells in the places of the frames, embeddings elsewhere.
+        positions: of all tokens.
+        mask: who sees whom.
+    """
+
+    embedded: Float[torch.Tensor, "pictures length width"]
+    positions: Int[torch.Tensor, "axes pictures length"]
+    mask: Bool[torch.Tensor, "pictures 1 length length"]
+
+
+def rows_behind(
+    prefix: FramesPrefix,
+    texts: Sequence[Packed],
+    cells: Float[torch.Tensor, "pictures cells width"],
+    embeddings: torch.nn.Module,
+    shift: Int[torch.Tensor, "pictures length"] | None = None,
+) -> Rows:
+    """Put texts behind pictures, each the last of as many frames as the prefix has; those before are the pictures before it.
+
+    Args:
+        prefix: of the frames.
+        texts: of each picture, packed behind the prefix.
+        cells: of each picture.
+        embeddings: of tokens.
+        shift: added to the positions of each token.
+    """
+    device = cells.device
+    pad = torch.nn.utils.rnn.pad_sequence
+    input_ids = pad([packed.input_ids for packed in texts], batch_first=True).to(device)
+    segment = pad([packed.segment for packed in texts], batch_first=True, padding_value=PADDING).to(device)
+    positions = pad([packed.positions(prefix.positions).T for packed in texts], batch_first=True).permute(2, 0, 1)
+    embedded = embeddings(input_ids).clone()
+    shown = (torch.arange(len(cells))[:, None] + torch.arange(1 - prefix.frames, 1)) % len(cells)
+    embedded[:, : len(prefix.ids)][:, prefix.is_cell] = cells[shown].flatten(1, 2).to(embedded.dtype)
+    mask = packed_attention(segment.clamp(max=0), segment)  # padding is a lesson of its own
+    return Rows(embedded, (positions if shift is None else positions + shift).to(device), mask)
+
+
+def after_layers(language: Any, rows: Rows, hidden: torch.Tensor, layers: slice) -> torch.Tensor:
+    """What some layers of a language model make of hidden states.
+
+    Args:
+        language: Qwen's: `layers` and `rotary_emb` are used.
+        rows: where the states stand.
+        hidden: (pictures, length, width) before the layers; `rows.embedded` before the first.
+        layers: which.
+    """
+    rotation = language.rotary_emb(hidden, rows.positions)
+    for layer in language.layers[layers]:
+        hidden = layer(hidden, attention_mask=rows.mask, position_embeddings=rotation)
+    return hidden
