@@ -79,8 +79,9 @@ def test_reloaded_adapter_gives_the_trained_logits(
     reloaded = load_run(tmp_path / "run", device="cpu")
     trained = Vlm(kept[0], reloaded.processor)
     assert reloaded.image_size_px == SIZE_PX
-    assert _loss(Vlm(trained.model.eval(), trained.processor), dataset) == _loss(reloaded, dataset)
-    assert _loss(load_vlm(base, device="cpu"), dataset) != _loss(reloaded, dataset)
+    told = pytest.approx(_loss(reloaded, dataset), rel=1e-6)  # how weights lie in memory changes the last bit
+    assert _loss(Vlm(trained.model.eval(), trained.processor), dataset) == told
+    assert _loss(load_vlm(base, device="cpu"), dataset) != told
 
 
 def test_numbers_reach_mlflow(run: Path) -> None:
