@@ -173,7 +173,6 @@ class FinetuneConfig:
         optimizer: adamw, or muon for matrices with adamw for the rest.
         muon_learning_rate: peak for matrices of the language model under muon; other parts keep their ratio to it.
         weight_decay: of all that is trained.
-        number_loss_weight: of the distance between digits, added to the loss of answers, see finetune.number_loss; 0: none.
         schedule: how the learning rate falls to 0 after the warm-up.
         warmup_fraction: of all steps, rising linearly.
         max_grad_norm: gradients are clipped to it.
@@ -214,7 +213,6 @@ class FinetuneConfig:
     optimizer: Literal["adamw", "muon"] = "adamw"
     muon_learning_rate: float = 0.01
     weight_decay: float = 0.0
-    number_loss_weight: float = 0.0
     schedule: Literal["cosine", "linear"] = "cosine"
     warmup_fraction: float = 0.05
     max_grad_norm: float = 1.0
@@ -241,8 +239,6 @@ class FinetuneConfig:
             raise ValueError("image_size_px must lie between 56 and 4096")
         if any(limit is not None and limit <= 0 for limit in (self.max_steps, self.max_seconds)):
             raise ValueError("max_steps and max_seconds must be above 0 where set")
-        if self.number_loss_weight < 0:
-            raise ValueError("number_loss_weight must be at least 0")
         if min(self.workers, self.weight_decay, self.probe_steps) < 0 or not 0 <= self.warmup_fraction < 1:
             raise ValueError("workers, weight_decay and probe_steps must be at least 0, and warmup_fraction in [0, 1)")
         if not 0 <= self.seed < 2**32:

@@ -1,4 +1,4 @@
-"""The loss of a packed batch: negative log-likelihood of the answers, and where asked for how far off their digits are."""
+"""The loss of a packed batch: negative log-likelihood of the answers, nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 
 from drive_vqa.errors import ModelError
 from finetune.attention import attention_mask
-from finetune.number_loss import NumberLoss
 from finetune.packing import IGNORED
 
 Batch = dict[str, torch.Tensor]
@@ -16,7 +15,7 @@ Batch = dict[str, torch.Tensor]
 NOT_FOR_THE_MODEL = frozenset({"labels", "lesson", "segment"})
 
 
-def answer_loss(model: Any, batch: Batch, numbers: NumberLoss | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def answer_loss(model: Any, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed negative log-likelihood of the answer tokens, in nats, and their number.
 
     Logits are made only where some row's next token is an answer's, since a vocabulary is far wider than the model.
@@ -24,7 +23,6 @@ def answer_loss(model: Any, batch: Batch, numbers: NumberLoss | None = None) -> 
     Args:
         model: plain, with an adapter, or wrapped for several processes.
         batch: of `finetune.collate.Collator`, on the model's device.
-        numbers: what is added for digits; None: nothing.
 
     Raises:
         ModelError: nothing in the batch carries loss.
@@ -33,11 +31,11 @@ def answer_loss(model: Any, batch: Batch, numbers: NumberLoss | None = None) -> 
     kept = (labels[:, 1:] != IGNORED).any(dim=0).nonzero().flatten()
     if len(kept) == 0:
         raise ModelError("a batch has no answer to learn from: its questions have empty answers")
-    logits = model(**forward_inputs(model, batch), logits_to_keep=kept).logits.float().flatten(0, 1)
-    targets = labels[:, kept + 1].flatten()
-    total = torch.nn.functional.cross_entropy(logits, targets, ignore_index=IGNORED, reduction="sum")
-    if numbers is not None:
-        total = total + numbers.summed(logits, targets)
+    logits = model(**forward_inputs(model, batch), logits_to_keep=kept).logits
+    targets = labels[:, kept + 1]
+    total = torch.nn.functional.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
     return total, (targets != IGNORED).sum()
 
 

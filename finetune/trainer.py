@@ -18,7 +18,6 @@ from finetune.guards.batch_images import check_batch_images
 from finetune.guards.finite import check_gradient_norm, check_loss
 from finetune.loss import Batch, answer_loss
 from finetune.meter import Meter
-from finetune.number_loss import NumberLoss
 from finetune.optimizers import build_optimizer, describe_groups
 from finetune.plan import Plan
 from finetune.validation import Validation
@@ -62,7 +61,6 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         self._config = config
         self._plan = plan
         self._processor = processor
-        self._numbers = NumberLoss.of(processor, config.number_loss_weight)
         self._validation = validation
         # so that the trainer hands over the number of answer tokens of a whole step
         self.model_accepts_loss_kwargs = True
@@ -87,7 +85,7 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Mean loss of the answer tokens of a whole step, in nats.
+        """Mean negative log-likelihood of the answer tokens of a whole step, in nats.
 
         Raises:
             ModelError: it is not a finite number.
@@ -95,7 +93,7 @@ class PackedTrainer(AtomicCheckpoints, Trainer):  # type: ignore[misc]
         del return_outputs  # looks at held-out questions have a way of their own
         self.meter.count(inputs)
         check_batch_images(inputs, self._processor)
-        total, count = answer_loss(model, inputs, self._numbers)
+        total, count = answer_loss(model, inputs)
         loss = total / (count if num_items_in_batch is None else num_items_in_batch)
         check_loss(loss, self.model, inputs, self.state.global_step + 1)
         # gradients are averaged over processes, and this is a share of a sum

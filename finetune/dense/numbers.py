@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 
+from drive_vqa.errors import ConfigError
+from drive_vqa.vlm import ChatProcessor
 from finetune.dense.cells import TARGET_WEIGHTS, huber
 from finetune.dense.pictures import NUMBERS, TARGETS, MarkedPicture
 from finetune.dense.rows import FramesPrefix
@@ -37,6 +39,20 @@ class NumberHead(torch.nn.Module):
         """Read at some tokens; presence is a logit."""
         reading: torch.Tensor = self.read(torch.nn.functional.rms_norm(hidden, hidden.shape[-1:]))
         return reading
+
+
+def digit_ids(processor: ChatProcessor) -> list[int]:
+    """The token of each mark number.
+
+    Raises:
+        ConfigError: the tokenizer writes a digit in several tokens.
+    """
+    written = [processor.tokenizer(str(number), add_special_tokens=False)["input_ids"] for number in range(NUMBERS)]
+    if any(len(ids) != 1 for ids in written):
+        raise ConfigError(
+            "dense_pretraining needs a tokenizer with a token for each digit: set dense_pretraining.steps=0"
+        )
+    return [ids[0] for ids in written]
 
 
 def every_number(prefix: FramesPrefix, digits: Sequence[int]) -> Packed:

@@ -17,12 +17,11 @@ from drive_vqa.tracking import Run
 from drive_vqa.vlm import Vlm
 from finetune.config import FinetuneConfig
 from finetune.dense.cells import CellHead, cell_loss, cell_targets
-from finetune.dense.numbers import FARTHEST, NumberHead, every_number, number_loss, number_targets
+from finetune.dense.numbers import FARTHEST, NumberHead, digit_ids, every_number, number_loss, number_targets
 from finetune.dense.pictures import NUMBERS, MarkedPicture, Picture, batches
 from finetune.dense.questions import Wording, look_loss, name_marks
 from finetune.dense.rows import FramesPrefix, Offsets, after_layers, rows_behind
 from finetune.muon import MuonWithAdamW
-from finetune.number_loss import digit_ids
 
 logger = logging.getLogger(__name__)
 

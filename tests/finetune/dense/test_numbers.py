@@ -7,7 +7,9 @@ import math
 import pytest
 from PIL import Image
 
-from finetune.dense.numbers import number_loss, number_targets
+from drive_vqa.errors import ConfigError
+from drive_vqa.vlm import ChatProcessor
+from finetune.dense.numbers import digit_ids, number_loss, number_targets
 from finetune.dense.pictures import MarkedObject, MarkedPicture
 from tests.finetune.dense.conftest import SIZE_PX
 
@@ -25,3 +27,9 @@ def test_what_is_to_be_said() -> None:
     wrong[0, 4, 4] += 1
     assert number_loss(absent, targets).item() > 5
     assert number_loss(wrong, targets).item() == pytest.approx(3 * 0.95, rel=0.01)
+
+
+def test_digits_of_several_tokens_are_refused(processor: ChatProcessor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(processor.tokenizer), "__call__", lambda *_, **__: {"input_ids": [1, 2]})
+    with pytest.raises(ConfigError, match="token for each digit"):
+        digit_ids(processor)

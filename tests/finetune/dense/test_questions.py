@@ -10,11 +10,10 @@ import torch
 
 from drive_vqa.errors import ConfigError
 from drive_vqa.vlm import ChatProcessor
-from finetune.dense.numbers import NumberHead
+from finetune.dense.numbers import NumberHead, digit_ids
 from finetune.dense.pictures import MarkedObject, MarkedPicture, Picture
 from finetune.dense.questions import PLACE, TEXTS_PER_MARK, NamedRows, look_loss, name_marks, read_wordings
 from finetune.dense.rows import FramesPrefix
-from finetune.number_loss import digit_ids
 
 NEAR = MarkedObject((0.1, 0.1, 0.3, 0.3), 10.0, -9.0)
 FAR = MarkedObject((0.6, 0.6, 0.9, 0.9), 40.0, 18.0)

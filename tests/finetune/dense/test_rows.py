@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from drive_vqa.vlm import ChatProcessor, Vlm
-from finetune.dense.numbers import every_number
+from finetune.dense.numbers import digit_ids, every_number
 from finetune.dense.pictures import NUMBERS, Picture
 from finetune.dense.rows import FramesPrefix, after_layers, frame_messages, rows_behind, shown_offsets
-from finetune.number_loss import digit_ids
 from finetune.packing import Packed, Sample, pack_behind
 from tests.finetune.dense.conftest import SIZE_PX
 
