@@ -97,6 +97,7 @@ def test_an_image_that_is_not_one(copy, tmp_path, capsys):
         "image_size_px=[56,56]",
         "types=[]",
         "kinds=[]",
+        "curriculum=[]",
     ]
     _refused(capsys, *argv, said=["CAM_FRONT", "not a readable image"])
     assert not (run / "adapter").exists()

@@ -43,7 +43,14 @@ def test_tracks_are_the_objects_of_the_log_seen_in_six_cameras(store):
 
 def test_from_the_log_to_the_report(store, tmp_path):
     run = tmp_path / "run"
-    quick = ("max_steps=2", "dense_pretraining.steps=0", "types=[]", "kinds=[]", "image_size_px=[112,56]")
+    quick = (
+        "max_steps=2",
+        "dense_pretraining.steps=0",
+        "types=[]",
+        "kinds=[]",
+        "curriculum=[]",
+        "image_size_px=[112,56]",
+    )
     _run("finetune", store.root, "--model", "tiny", "--out", run, *quick)
     _run(
         "predict",
