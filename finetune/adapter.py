@@ -196,14 +196,23 @@ def full_names(model: Any, family: Family, config: FinetuneConfig) -> set[str]:
     return {name for name in names if config.frozen is None or not re.fullmatch(config.frozen, name)}
 
 
-def _unfreeze(model: Any, family: Family, config: FinetuneConfig, base: Path) -> None:
-    trained = full_names(model, family, config)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in trained)
+def check_frozen_names(model: Any, config: FinetuneConfig, base: Path) -> None:
+    """See that `frozen` names something.
+
+    Raises:
+        ConfigError: it does not.
+    """
     if config.frozen is not None and not any(re.fullmatch(config.frozen, name) for name, _ in model.named_parameters()):
         raise ConfigError(
             f"frozen={config.frozen!r} is the name of no weight of {base.name}: change it or leave it out"
         )
+
+
+def _unfreeze(model: Any, family: Family, config: FinetuneConfig, base: Path) -> None:
+    check_frozen_names(model, config, base)
+    trained = full_names(model, family, config)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
 
 
 def _with_adapter(model: Any, family: Family, config: FinetuneConfig, base: Path) -> PeftModel:
@@ -257,5 +266,5 @@ def _check_parts(model: Any, family: Family, config: FinetuneConfig, base: Path)
         if part in rates and part not in trained:
             raise ConfigError(
                 f"learning_rates.{part} is set, but nothing of that part of {base.name} would be trained: set it to null, "
-                "or change lora.targets"
+                "or change lora.targets or frozen"
             )

@@ -67,6 +67,7 @@ class Origin:
         base_digest: of the model's weights at the start.
         processes: that train together.
         device: kind of device, `cpu` or `cuda`; they round differently.
+        dense_digest: of the weights after the dense lessons, where there were some.
     """
 
     settings: Mapping[str, Any]
@@ -74,6 +75,7 @@ class Origin:
     base_digest: str
     processes: int
     device: str
+    dense_digest: str | None = None
 
     def __post_init__(self) -> None:
         if self.processes < 1:
@@ -148,6 +150,21 @@ def check_origin(checkpoint: Path, record: Record, origin: Origin) -> None:
     if record.versions != _versions():
         was = ", ".join(f"{name} {number}" for name, number in record.versions.items())
         logger.warning("%s was written by %s: with other versions losses can differ a little", checkpoint, was)
+
+
+def check_dense(checkpoint: Path, dense: Path, digest: str) -> None:
+    """Refuse to go on from a checkpoint on other weights than it was made on: it holds what questions have changed alone.
+
+    Args:
+        checkpoint: whole.
+        dense: the model after the dense lessons.
+        digest: of its weights.
+
+    Raises:
+        ConfigError: they are others.
+    """
+    if _parsed(checkpoint / RECORD).origin.get("dense_digest") != digest:
+        raise ConfigError(f"{dense} is not what {checkpoint} was made on: put that back, or give --out a new folder")
 
 
 def _differences(then: Mapping[str, Any], origin: Origin) -> Iterator[tuple[str, Any, Any]]:

@@ -35,6 +35,7 @@ from transformers import EarlyStoppingCallback
 
 from drive_vqa.errors import DriveVqaError, ModelError
 from finetune.checkpoint_record import DamagedError, Origin, Record, check_origin, read_record, write_record
+from finetune.first_process import in_first_process
 
 logger = logging.getLogger(__name__)
 
@@ -193,18 +194,7 @@ def last_checkpoint(folder: Path, origin: Origin | None = None) -> Path | None:
         ModelError: there are checkpoints, and all of them are damaged.
         ConfigError: the checkpoint is of a training with other settings, other data or another base.
     """
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return _last_checkpoint(folder, origin)
-    answer: list[Path | DriveVqaError | None] = [None]
-    if torch.distributed.get_rank() == 0:
-        try:
-            answer[0] = _last_checkpoint(folder, origin)
-        except DriveVqaError as error:
-            answer[0] = error
-    torch.distributed.broadcast_object_list(answer, src=0)
-    if isinstance(answer[0], DriveVqaError):
-        raise answer[0]
-    return answer[0]
+    return in_first_process(lambda: _last_checkpoint(folder, origin))
 
 
 def step_of(checkpoint: Path) -> int:

@@ -68,6 +68,10 @@ class LoraSettings:
             raise ValueError(f"lora.targets is no regular expression ({error})") from error
 
 
+MOST_MARKS = 10
+"""Numbers are from 0 to 9."""
+
+
 @strict_config
 @dataclass(frozen=True)
 class DensePretraining:
@@ -92,8 +96,10 @@ class DensePretraining:
     weight_decay: float = 0.5
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.look_steps) < 0 or min(self.batch_size, self.most_marks) < 1:
-            raise ValueError("dense_pretraining needs steps and look_steps ≥ 0, batch_size and most_marks ≥ 1")
+        if min(self.steps, self.look_steps) < 0 or self.batch_size < 1 or not 1 <= self.most_marks <= MOST_MARKS:
+            raise ValueError(
+                f"dense_pretraining needs steps and look_steps ≥ 0, batch_size ≥ 1 and most_marks from 1 to {MOST_MARKS}"
+            )
         if min(self.learning_rate, self.muon_learning_rate) <= 0 or self.weight_decay < 0:
             raise ValueError("dense_pretraining needs learning rates above 0 and weight_decay ≥ 0")
 
@@ -261,6 +267,10 @@ class FinetuneConfig:
             raise ValueError(f"frozen is no regular expression ({error})") from error
         if self.dense_pretraining.steps and self.method != "full":
             raise ValueError("dense_pretraining changes the base itself: set method=full, or dense_pretraining.steps=0")
+        if self.dense_pretraining.steps and self.regions != "marks":
+            raise ValueError(
+                "dense_pretraining teaches to read drawn marks: set regions=marks, or dense_pretraining.steps=0"
+            )
         _check_order(self.curriculum)
 
 

@@ -119,8 +119,10 @@ def _run(task: Task, state: PartialState, *, resume: bool, tracking_uri: str | N
     ) as run:
         run.log_input(store.root.name, digest, source="drive-vqa store")
         logger.info("%s", plan.describe())
-        dense = bool(config.dense_pretraining.steps)
-        start = dense_base(task, run, state, redo=checkpoint is None) if dense else task.base
+        start = task.base
+        if config.dense_pretraining.steps:
+            start = dense_base(task, run, state, checkpoint)
+            origin = replace(origin, dense_digest=weights_digest(start))
         trainer = _trainer(replace(task, base=start), plan, origin, held_out, run, state)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         return finish(task, trainer, run, origin)

@@ -45,7 +45,7 @@ class CellHead(torch.nn.Module):
         """Prepare.
 
         Args:
-            digits: embeddings of the mark numbers in the language model; they stay as they are.
+            digits: embeddings of the mark numbers in the language model at the beginning; the head keeps these.
         """
         super().__init__()
         width = digits.shape[1]
@@ -79,7 +79,7 @@ def cell_targets(
         u0, v0, u1, v1 = thing.box
         covered = ((centres_v >= v0) & (centres_v <= v1))[:, None] & ((centres_u >= u0) & (centres_u <= u1))[None, :]
         row, column = int((v0 + v1) / 2 * cells_high), int((u0 + u1) / 2 * cells_wide)
-        covered[min(row, cells_high - 1), min(column, cells_wide - 1)] = True
+        covered[min(max(row, 0), cells_high - 1), min(max(column, 0), cells_wide - 1)] = True
         values = torch.tensor([*thing.targets(), 1.0])
         targets[:, :, number % NUMBERS] = torch.where(covered[..., None], values, targets[:, :, number % NUMBERS])
     return targets.flatten(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
+from drive_vqa.errors import StoreError
 from drive_vqa.geometry import bearing_deg
 from drive_vqa.marks import MARK_COLORS_RGB, draw_marks, open_image, regions_at
 from drive_vqa.store import Store
@@ -56,18 +58,19 @@ def read_pictures(store: Store, groups: Sequence[Row], size_px: tuple[int, int])
 
     Args:
         store: where the groups' logs are.
-        groups: rows of the `groups` table; nothing else is looked at.
-        size_px: (width, height) that frames are resized to.
+        groups: rows of the `groups` table, log by log; nothing else is looked at.
+        size_px: (width, height) that frames are resized to; all stay in memory, 75 kB each at 224×112.
+
+    Raises:
+        StoreError: a marked object has no finite place or box.
     """
     views: dict[tuple[str, str], tuple[Row, dict[str, MarkedObject]]] = {}
-    places: dict[str, dict[tuple[int, str], tuple[float, float]]] = {}
-    for group in groups:
-        log_id = group["log_id"]
-        if log_id not in places:
-            places[log_id] = _places(store, log_id)
-        for context, view in enumerate(group["context"]):
-            _, objects = views.setdefault((log_id, view["path"]), (view, {}))
-            objects.update(_objects(group, context, view, places[log_id]))
+    for log_id, own in itertools.groupby(groups, key=lambda group: str(group["log_id"])):
+        places = _places(store, log_id)
+        for group in own:
+            for context, view in enumerate(group["context"]):
+                _, objects = views.setdefault((log_id, view["path"]), (view, {}))
+                objects.update(_objects(group, context, view, places))
     pictures = []
     for (log_id, path), (view, objects) in views.items():
         if objects:
@@ -134,5 +137,10 @@ def _objects(
         place = places.get((view["frame"], tracks[number]))
         if place is not None:
             box = (u0 / view["width"], v0 / view["height"], u1 / view["width"], v1 / view["height"])
+            if not np.isfinite([*box, *place]).all():
+                raise StoreError(
+                    f"track {tracks[number]} of log {group['log_id']} has no finite box or place in frame {view['frame']}: run "
+                    "`drive-vqa fuse` and `generate` again"
+                )
             objects[tracks[number]] = MarkedObject(box, float(np.hypot(*place)), float(bearing_deg(*place)))
     return objects

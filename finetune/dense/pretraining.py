@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from drive_vqa.errors import ConfigError
+from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.tracking import Run
 from drive_vqa.vlm import Vlm
 from finetune.config import FinetuneConfig
@@ -29,6 +29,8 @@ FIRST, SECOND = slice(0, 1), slice(1, 2)
 
 LOOKED_AT = 4
 """Of so many pictures in a step to see, one is in a step to look, where many questions are asked about each."""
+
+SLOWER = "lower dense_pretraining.learning_rate and dense_pretraining.muon_learning_rate"
 
 Trained = list[tuple[str, torch.nn.Parameter]]
 
@@ -56,6 +58,7 @@ def pretrain(
 
     Raises:
         ConfigError: the model is of another kind, or writes a digit in several tokens.
+        ModelError: a loss is not finite.
     """
     settings = config.dense_pretraining
     torch.manual_seed(config.seed)  # for the heads
@@ -191,6 +194,8 @@ def _give(lesson: Lesson, pictures: Sequence[Picture], config: FinetuneConfig, r
     shown = batches(pictures, steps=lesson.steps, batch_size=lesson.batch_size, most_marks=settings.most_marks, rng=rng)
     for step, batch in enumerate(shown, start=1):
         loss = lesson.loss(batch, rng)
+        if not torch.isfinite(loss):
+            raise ModelError(f"step {step} of the dense lesson to {lesson.name} has a loss of {loss.item()}: {SLOWER}")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([parameter for _, parameter in lesson.trained], config.max_grad_norm)

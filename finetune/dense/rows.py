@@ -61,10 +61,14 @@ def shown_offsets(groups: Iterable[Mapping[str, Any]]) -> list[Offsets]:
     """How frames of one camera follow each other in some groups, each way once; at least a single frame."""
     found: set[Offsets] = {(0.0,)}
     for group in groups:
-        context = group["context"]
-        if len({view["camera"] for view in context}) == 1 and len(context) <= MOST_FRAMES:
-            found.add(tuple(round(float(view["offset_s"]), 1) for view in context))
+        if is_of_one_camera(group) and len(group["context"]) <= MOST_FRAMES:
+            found.add(tuple(round(float(view["offset_s"]), 1) for view in group["context"]))
     return sorted(found)
+
+
+def is_of_one_camera(group: Mapping[str, Any]) -> bool:
+    """Whether all frames of a group are of one camera; a bearing cannot be told from a picture that any camera may have taken."""
+    return len({view["camera"] for view in group["context"]}) == 1
 
 
 @dataclass(frozen=True, eq=False)

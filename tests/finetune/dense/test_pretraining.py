@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from drive_vqa.errors import ConfigError
+from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.vlm import Vlm, load_vlm
 from finetune.config import FinetuneConfig
 from finetune.dataset import LessonDataset
@@ -111,6 +111,32 @@ def test_the_same_seed_gives_the_same_model(
     assert _learned(load_vlm(base, device="cpu"), pictures, wordings, replace(short, seed=1)) != runs[0]
 
 
+def test_a_loss_that_is_no_number_is_refused(
+    vlm: Vlm, pictures: list[Picture], wordings: list[Wording], full: FinetuneConfig
+) -> None:
+    dense = replace(full.dense_pretraining, learning_rate=1e30, muon_learning_rate=1e30)
+    with pytest.raises(
+        ModelError, match=r"dense lesson to see has a loss of .*: lower dense_pretraining\.learning_rate"
+    ):
+        _learned(vlm, pictures, wordings, replace(full, dense_pretraining=dense))
+
+
+def test_numbers_stand_at_various_distances_behind_various_frames(
+    vlm: Vlm, pictures: list[Picture], wordings: list[Wording]
+) -> None:
+    """Nothing else of the loss of a batch depends on the random numbers."""
+    lessons = DenseLessons(vlm, pictures[0].image, OFFSETS_S, wordings)
+    batch = [mark(picture, 2, np.random.default_rng(0)) for picture in pictures[:3]]
+    assert {prefix.frames for prefix in lessons.prefixes} == {1, 2}
+    with torch.no_grad():
+        losses = {round(lessons.see(batch, np.random.default_rng(seed)).item(), 6) for seed in range(6)}
+        lessons.prefixes = lessons.prefixes[:1]
+        same_frames = {round(lessons.see(batch, np.random.default_rng(seed)).item(), 6) for seed in range(6)}
+    assert len(losses) == 6
+    assert len(same_frames) == 6
+    assert losses != same_frames
+
+
 def test_a_model_of_another_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="Qwen"):
         part_named(torch.nn.Linear(2, 2), "visual")
@@ -119,3 +145,14 @@ def test_a_model_of_another_kind_is_refused() -> None:
 def test_an_adapter_is_refused(full: FinetuneConfig) -> None:
     with pytest.raises(ValueError, match="method=full"):
         replace(full, method="lora")
+
+
+@pytest.mark.parametrize("most_marks", [0, 11])
+def test_there_are_ten_numbers(full: FinetuneConfig, most_marks: int) -> None:
+    with pytest.raises(ValueError, match="most_marks from 1 to 10"):
+        replace(full.dense_pretraining, most_marks=most_marks)
+
+
+def test_marks_must_be_drawn(full: FinetuneConfig) -> None:
+    with pytest.raises(ValueError, match="regions=marks"):
+        replace(full, regions="boxes")

@@ -61,8 +61,14 @@ def test_every_token_behind_a_number_knows_its_mark(processor: ChatProcessor, pi
         before = packed.input_ids[own & (torch.arange(len(own)) < token)].tolist()
         assert digits[int(number)] in before
         assert place.tolist() == pytest.approx(truth[int(number)].targets()[PLACE])
-    behind = sum(len(wording.ids) - wording.number_at - 1 for wording in wordings)
-    assert behind > 0
+    tokens = set(zip(rows.picture.tolist(), rows.token.tolist(), strict=True))
+    assert len(tokens) == len(rows.token)
+    for row, packed in enumerate(rows.texts):
+        for segment in range(1, int(packed.segment.max()) + 1):
+            own = (packed.segment == segment).nonzero().flatten().tolist()
+            at = next(token for token in own if int(packed.input_ids[token]) in digits)
+            assert {(row, token) for token in own if token > at} <= tokens
+            assert not {(row, token) for token in own if token <= at} & tokens
 
 
 def test_the_loss_wants_the_number_and_the_place() -> None:
