@@ -119,16 +119,21 @@ def test_nodes_that_cannot_do_the_work_are_named(connected: Cluster, tmp_path: P
 
 def test_ctrl_c_cancels(three_nodes: Cluster, tmp_path: Path) -> None:
     script = f"""
+import signal
 from pathlib import Path
 from drive_vqa.executor import map_logs
 from tests.drive_vqa.test_executor_ray import Slow, slow_work
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell begin deaf to Ctrl-C
 handles = [Slow(f"log-{{number}}", Path({str(tmp_path)!r}), 60.0) for number in range(9)]
 map_logs(slow_work, handles, step="test", executor="ray", address={three_nodes.address!r})
 """
-    driver = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
-    until(lambda: len(list(tmp_path.iterdir())) == 3)
-    driver.send_signal(signal.SIGINT)
-    _, said = driver.communicate(timeout=20)
+    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as driver:
+        try:
+            until(lambda: len(list(tmp_path.iterdir())) == 3)
+            driver.send_signal(signal.SIGINT)
+            _, said = driver.communicate(timeout=20)
+        finally:
+            driver.kill()
     assert driver.returncode != 0
     assert "KeyboardInterrupt" in said
     workers = [int(path.name.split("@")[2]) for path in tmp_path.iterdir()]
