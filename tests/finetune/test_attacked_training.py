@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,3 +132,15 @@ def test_a_folder_holds_one_training(tmp_path: Path) -> None:
             pass
     with only_run(tmp_path, is_main_process=True):
         pass
+
+
+def test_a_worker_that_outlives_its_training_does_not_hold_its_folder(tmp_path: Path) -> None:
+    with only_run(tmp_path, is_main_process=True):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker.start()
+    try:
+        with only_run(tmp_path, is_main_process=True):
+            assert worker.is_alive()
+    finally:
+        worker.kill()
+        worker.join()
