@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
 from drive_vqa.errors import StoreError
 from drive_vqa.marks import marked_frames
-from drive_vqa.prompt import build_messages
+from drive_vqa.prompt import Message, build_messages
 from drive_vqa.region_forms import RegionForm, style_of
 from drive_vqa.store import Store
 
-if TYPE_CHECKING:  # torch, which making a request does not need
-    from drive_vqa.vlm import ChatProcessor
-
 ABOUT_BOXES = "[left, top, right, bottom]"
 """With these words questions ask for boxes, or tell how those in them are written."""
+
+
+@runtime_checkable
+class TurnsMessages(Protocol):
+    """What turns boxes in messages into a model's coordinates: `drive_vqa.vlm.ChatProcessor`, which needs torch, or its like."""
+
+    def to_model_messages(
+        self, messages: Sequence[Message], group: Mapping[str, Any], size_px: tuple[int, int] | None
+    ) -> list[Message]:
+        """The messages with all boxes turned."""
+        ...
 
 
 def chat_request(
@@ -33,7 +41,7 @@ def chat_request(
     model: str,
     size_px: tuple[int, int] | None,
     regions: RegionForm = "marks",
-    processor: ChatProcessor | None = None,
+    processor: TurnsMessages | None = None,
     max_tokens: int = 64,
 ) -> dict[str, Any]:
     """The body of a POST to /v1/chat/completions.

@@ -7,6 +7,7 @@
     ├── StoreError         a table of a store is missing, unreadable or of another version
     ├── ModelError         a model folder cannot be loaded or does not fit the questions
     ├── PredictionError    a predictions file cannot be scored
+    ├── RecordError        a file of exchanged records does not follow its layout
     └── DependencyError    an optional package or system library is absent
 
 Every message names the file, the record and the mend, in one sentence. Anything else that escapes is a bug.
@@ -41,6 +42,10 @@ class ModelError(DriveVqaError):
 
 class PredictionError(DriveVqaError):
     """A predictions file cannot be scored."""
+
+
+class RecordError(DriveVqaError):
+    """A file of exchanged records does not follow its layout."""
 
 
 class DependencyError(DriveVqaError):

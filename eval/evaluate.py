@@ -7,7 +7,8 @@
 
 The baselines' metrics have the prefix `baseline.NAME.`; `versus.constant_velocity.localization.mlsr` is the model's MLSR minus
 that of constant velocity on the same questions, with a paired interval. Questions of the split without a prediction count as
-failed and show in `coverage`. Of repeated answers the first sample makes the metrics; all are in scores.parquet.
+failed and show in `coverage`. Of repeated answers the first sample makes the metrics; all are in scores.parquet. Where the model
+was asked for reasoning traces, `eval.evidence.table` adds how well what they claim is grounded.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from drive_vqa.config import flatten
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.schema import SCHEMA_VERSION, SCORES, TRUTH
 from drive_vqa.store import VERSION_KEY, Store, file_sha256, replacing, write_json
+from drive_vqa.traces import Dialect
 from drive_vqa.tracking import mlflow_run
 from eval.baselines import CONSTANT_VELOCITY, baseline_answers
 from eval.cases import (
@@ -40,6 +42,7 @@ from eval.cases import (
     read_training,
     splits_of_questions,
 )
+from eval.evidence.table import evidence_metrics
 from eval.panel import Answered, Sample, estimates, panel, success_cells
 from eval.parse import ParseFailure, parse
 from eval.predictions import read_predictions
@@ -58,6 +61,7 @@ def evaluate(
     out: Path,
     *,
     split: str | None = None,
+    traces: Dialect | None = None,
     tracking_uri: str | None = None,
 ) -> str:
     """Score predictions.
@@ -67,6 +71,7 @@ def evaluate(
         predictions: Parquet or JSON lines with `qa_id` and `text`.
         out: folder of the evaluation.
         split: evaluate this one; default: all splits that the predictions touch.
+        traces: dialect of the reasoning traces that the model was asked for, whose evidence is judged; default: none was.
         tracking_uri: of MLflow; default: a SQLite store in `out`.
 
     Returns:
@@ -93,7 +98,9 @@ def evaluate(
         if name == CONSTANT_VELOCITY:
             versus = {VERSUS: _paired(model, baseline)}
     metrics |= estimates(versus, cases)
-    config = _config(store, predictions, out, cases, told, splits)
+    if traces is not None:
+        metrics |= evidence_metrics(store, model, told, traces)
+    config = {**_config(store, predictions, out, cases, told, splits), "traces": traces}
     _write(out, config, metrics, _score_rows(read, by_id), _baseline_rows(baselines))
     headline = headline_sentence(config["model"], metrics)
     if config["answers"] < config["questions"]:

@@ -6,10 +6,11 @@ them once.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +30,7 @@ from eval.predictions import storable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from drive_vqa.vlm import Vlm
+    from drive_vqa.vlm import Sampling, Vlm
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def predict(
     batch_size: int,
     limit: int | None = None,
     regions: RegionForm = "marks",
+    samples: int = 1,
 ) -> Path:
     """Write the answers to all questions of a split.
 
@@ -83,9 +85,10 @@ def predict(
         answer: gives one text for each question of a batch.
         out: Parquet file with the schema of table `predictions`; appears when all is done.
         model_name: written beside every answer.
-        batch_size: questions asked at once.
+        batch_size: answers asked for at once.
         limit: only the first so many questions.
         regions: how questions name regions; what cannot be asked or scored so is left out.
+        samples: answers to each question, asked for one after another; above 1 for who draws them.
 
     Raises:
         ConfigError: the split has no questions, or `out` is not a .parquet file.
@@ -98,7 +101,8 @@ def predict(
         found = ", ".join(sorted(set(store.read_all("questions", ["split"])["split"].to_pylist()))) or "none"
         raise ConfigError(f"split {split!r} of {store.root} has no questions to ask; splits with questions: {found}")
     logger.info("%d questions with regions=%s", len(questions), regions)
-    batches = [questions[start : start + batch_size] for start in range(0, len(questions), batch_size)]
+    asked = [(question, sample) for question in questions for sample in range(samples)]
+    batches = [asked[start : start + batch_size] for start in range(0, len(asked), batch_size)]
     rows: list[dict[str, Any]] = []
     for batch in track(batches, total=len(batches), description=f"predict ({split}, batches of {batch_size})"):
         rows += _answer_batch(batch, answer, model_name)
@@ -140,6 +144,7 @@ def vlm_answerer(
     device: str | None = None,
     max_new_tokens: int | None = None,
     blank: bool = False,
+    sampling: Sampling | None = None,
 ) -> VlmAnswerer:
     """An answerer that asks a vision-language model.
 
@@ -151,10 +156,19 @@ def vlm_answerer(
         device: torch device; the best one by default.
         max_new_tokens: longest answer; default: what the model was tuned to need.
         blank: a control: show grey images of the same size in place of the frames.
+        sampling: how answers are drawn, each batch with a seed that follows from this one and from what is asked; None: greedy.
 
     Raises:
         ModelError: there is no such model.
     """
+    vlm, name = open_vlm(model, adapter, device)
+    if blank:
+        return VlmAnswerer(_asking(vlm, max_new_tokens, grey_frames, sampling), f"{name}+blank", vlm.regions)
+    return VlmAnswerer(_asking(vlm, max_new_tokens, marked_frames, sampling), name, vlm.regions)
+
+
+def open_vlm(model: str, adapter: Path | None = None, device: str | None = None) -> tuple[Vlm, str]:
+    """A model as the command line names it, and what it is called; arguments and errors as for `vlm_answerer`."""
     from drive_vqa.vlm import load_run, load_vlm
 
     if adapter is None and model == TINY:
@@ -162,25 +176,22 @@ def vlm_answerer(
             "the tiny model knows nothing before it is tuned: give the run of `drive-vqa finetune` as --adapter"
         )
     if adapter is None:
-        vlm = load_vlm(model, device=device)
-    else:
-        vlm = load_run(adapter, None if model == TINY else model, device=device)
-    name = Path(model).name if adapter is None else f"{Path(model).name}+{adapter.name}"
-    if blank:
-        return VlmAnswerer(_asking(vlm, max_new_tokens, _grey_frames), f"{name}+blank", vlm.regions)
-    return VlmAnswerer(_asking(vlm, max_new_tokens, marked_frames), name, vlm.regions)
+        return load_vlm(model, device=device), Path(model).name
+    vlm = load_run(adapter, None if model == TINY else model, device=device)
+    return vlm, f"{Path(model).name}+{adapter.name}"
 
 
-def _grey_frames(
-    _store: Store, group: Mapping[str, Any], size_px: tuple[int, int] | None, **_style: Any
-) -> list[Image]:
+def grey_frames(_store: Store, group: Mapping[str, Any], size_px: tuple[int, int] | None, **_style: Any) -> list[Image]:
     """Frames that show nothing."""
     from PIL import Image
 
     return [Image.new("RGB", size_px or (view["width"], view["height"]), GREY) for view in group["context"]]
 
 
-def _asking(vlm: Vlm, max_new_tokens: int | None, frames_of: Callable[..., list[Image]]) -> Answerer:
+def _asking(
+    vlm: Vlm, max_new_tokens: int | None, frames_of: Callable[..., list[Image]], sampling: Sampling | None
+) -> Answerer:
+    batches: dict[str, int] = {}
     shown: dict[tuple[Path, str, str], list[Image]] = {}
 
     def frames(asked: PromptedQuestion) -> list[Image]:
@@ -200,10 +211,23 @@ def _asking(vlm: Vlm, max_new_tokens: int | None, frames_of: Callable[..., list[
         return vlm.processor.from_model_text(text, asked.group, vlm.image_size_px, asked=wording)
 
     def answer(batch: list[PromptedQuestion]) -> list[str]:
-        texts = vlm.generate([messages(asked) for asked in batch], [frames(asked) for asked in batch], max_new_tokens)
+        texts = vlm.generate(
+            [messages(asked) for asked in batch],
+            [frames(asked) for asked in batch],
+            max_new_tokens,
+            sampling=None if sampling is None else _of_batch(sampling, batch, batches),
+        )
         return [in_pixels(asked, text) for asked, text in zip(batch, texts, strict=True)]
 
     return answer
+
+
+def _of_batch(sampling: Sampling, batch: Sequence[PromptedQuestion], batches: dict[str, int]) -> Sampling:
+    """The sampling of one batch: other draws for other questions, and for the same ones asked again."""
+    first = batch[0].question["qa_id"]
+    batches[first] = batches.get(first, -1) + 1
+    content = f"{sampling.seed} {first} {batches[first]}"
+    return replace(sampling, seed=int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big"))
 
 
 def _questions_of_log(store: Store, log_id: str, split: str, regions: RegionForm) -> Iterator[PromptedQuestion]:
@@ -244,9 +268,11 @@ def _groups(store: Store, log_id: str, wanted: pa.ChunkedArray) -> dict[str, dic
     return {group["group_id"]: group for group in table.to_pylist()}
 
 
-def _answer_batch(batch: Sequence[PromptedQuestion], answer: Answerer, model_name: str) -> list[dict[str, Any]]:
+def _answer_batch(
+    batch: Sequence[tuple[PromptedQuestion, int]], answer: Answerer, model_name: str
+) -> list[dict[str, Any]]:
     started = time.perf_counter()
-    texts = answer(list(batch))
+    texts = answer([asked for asked, _ in batch])
     latency_s = (time.perf_counter() - started) / len(batch)
     if len(texts) != len(batch):
         raise ModelError(f"the model gave {len(texts)} answers to {len(batch)} questions: one is needed for each")
@@ -254,9 +280,9 @@ def _answer_batch(batch: Sequence[PromptedQuestion], answer: Answerer, model_nam
         {
             "qa_id": asked.question["qa_id"],
             "model": model_name,
-            "sample": 0,
+            "sample": sample,
             "text": storable(text),
             "latency_s": latency_s,
         }
-        for asked, text in zip(batch, texts, strict=True)
+        for (asked, sample), text in zip(batch, texts, strict=True)
     ]

@@ -9,7 +9,7 @@ instead; that hides how drives differ, so the interval says which it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -91,6 +91,23 @@ def estimate_median(
     middle = values[order][((np.arange(levels) + 0.5) * len(values) / levels).astype(np.int64)]
     draws = [_weighted_medians(weights @ table, middle) for weights in _weights(clusters)] if clusters > 1 else []
     return _estimate(float(np.median(values)), len(values), draws, clusters, kind)
+
+
+def estimate_of_means(
+    values: Float[np.ndarray, "n k"],
+    logs: Int[np.ndarray, "n"],
+    frames: Int[np.ndarray, "n"],
+    function: Callable[[Float[np.ndarray, "*d k"]], Float[np.ndarray, "*d"]],
+) -> Estimate:
+    """A function of the means of several columns with its interval; other arguments as for `estimate_mean`."""
+    if not len(values):
+        return NOTHING
+    kind, codes, clusters = _clusters(logs, frames)
+    sums = np.stack([np.bincount(codes, weights=column, minlength=clusters) for column in values.T], axis=1)
+    counts = np.bincount(codes, minlength=clusters).astype(np.float64)
+    weights = _weights(clusters) if clusters > 1 else []
+    draws = [np.asarray(function((drawn @ sums) / (drawn @ counts)[:, None])) for drawn in weights]
+    return _estimate(float(function(values.mean(axis=0))), len(values), draws, clusters, kind)
 
 
 def _weighted_medians(

@@ -48,7 +48,7 @@ def training_arguments(
         seed=config.seed,
         data_seed=config.seed,
         **_looks(config),
-        **_recomputation(enabled=config.gradient_checkpointing),
+        **recomputation(enabled=config.gradient_checkpointing),
     )
 
 
@@ -65,8 +65,8 @@ def _looks(config: FinetuneConfig) -> dict[str, Any]:
     }
 
 
-def _recomputation(*, enabled: bool) -> dict[str, bool]:
+def recomputation(*, enabled: bool) -> dict[str, bool]:
     """Gradient checkpointing, which transformers 5.23 renamed."""
     names = {field.name for field in fields(TrainingArguments)}
     name = "activation_checkpointing" if "activation_checkpointing" in names else "gradient_checkpointing"
-    return {name: True} if enabled else {}
+    return {name: enabled}

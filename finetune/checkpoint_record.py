@@ -41,6 +41,7 @@ FREE_SETTINGS = frozenset(
         "max_seconds",
         "probe_steps",
         "evaluation.samples",
+        "show_steps",
     }
 )
 """Settings that change how a training runs or is watched, and not what comes out of it.

@@ -87,6 +87,14 @@ class Collator:
             **self.processor.join_images(images),
         }
 
+    def taught(self, lessons: Sequence[ShownLesson]) -> list[str]:
+        """What the questions of lessons teach the model to say, boxes in its own units, without the last end of a turn."""
+        return [
+            self._in_model_units(question, shown.lesson.group)["answer"]
+            for shown in lessons
+            for question in shown.lesson.questions
+        ]
+
     def samples(self, shown: ShownLesson, images: Images) -> list[Sample]:
         """Each question of a lesson as token ids."""
         group = shown.lesson.group

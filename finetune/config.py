@@ -13,10 +13,11 @@ from drive_vqa.config import flatten, load_config, strict_config
 from drive_vqa.errors import ConfigError
 from drive_vqa.region_forms import RegionForm
 from drive_vqa.traces import Dialect
+from finetune.zoom.crops import PRESETS as ZOOMS
 
 RECIPES = Path(__file__).parent / "recipes"
 
-Answers = Literal["plain", "chain", "corrected", "direct", "mixed"]
+Answers = Literal["plain", "chain", "corrected", "direct", "mixed", "records"]
 
 
 @strict_config
@@ -160,8 +161,10 @@ class FinetuneConfig:
         types: question types; empty: all.
         kinds: kinds of groups (single, surround, sequence, clip, target); empty: all.
         regions: how questions name regions, see drive_vqa.region_forms.
-        answers: the plain answer, or a reasoning trace that ends in it, see qa_gen.tracing.
+        answers: the plain answer, a reasoning trace that ends in it (see qa_gen.tracing), or records: what a search found.
+        records: under answers=records the file of chains, see finetune.search.
         dialect: how traces are written, see drive_vqa.traces.
+        zoom: preset of finetune.zoom.crops: traces become dialogues with closer looks; None: answers in one turn.
         image_size_px: (width, height) that frames are resized to before marks are drawn.
         renumber_marks: deal a group's mark numbers anew at each visit, so that no number stands for a place.
         curriculum: which kinds of groups come first; after the last chapter all do.
@@ -201,7 +204,9 @@ class FinetuneConfig:
     kinds: tuple[str, ...] = ()
     regions: RegionForm = "marks"
     answers: Answers = "plain"
+    records: str | None = None
     dialect: Dialect = "drive"
+    zoom: str | None = None
     image_size_px: tuple[int, int] = (532, 336)
     renumber_marks: bool = False
     curriculum: tuple[Chapter, ...] = ()
@@ -249,6 +254,12 @@ class FinetuneConfig:
             raise ValueError("workers, weight_decay and probe_steps must be at least 0, and warmup_fraction in [0, 1)")
         if not 0 <= self.seed < 2**32:
             raise ValueError("seed must be at least 0 and below 2**32")
+        if (self.answers == "records") != (self.records is not None):
+            raise ValueError("answers=records and records=FILE go together: give both or neither")
+        if self.zoom is not None and (self.zoom not in ZOOMS or self.answers == "plain"):
+            raise ValueError(
+                f"zoom is one of {', '.join(ZOOMS)}, and looks come into traces: set answers to another than plain"
+            )
         if self.cache_images and self.workers:
             raise ValueError("cache_images needs workers=0: each worker would hold a copy of its own")
         if self.evaluation.steps and self.checkpoint_steps % self.evaluation.steps:

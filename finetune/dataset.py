@@ -122,7 +122,8 @@ class LessonDataset(Dataset[list[ShownLesson]]):
 
     def _asked(self, log_id: str, question: Row, group: Row) -> Row:
         answer = None if self._writer is None else self._writer(self.store, log_id, group, question)
-        asked = as_asked(question, group, self.config.regions, answer)
+        left_out = self._writer is not None and answer is None
+        asked = None if left_out else as_asked(question, group, self.config.regions, answer)
         if asked is None or question["group_id"] != group["group_id"]:
             raise StoreError(f"{self.store.root} has changed since it was indexed (log {log_id}): start again")
         return asked

@@ -80,6 +80,7 @@ def _record(task: Task, model: Any, origin: Origin) -> dict[str, Any]:
         "regions": config.regions,
         "answers": config.answers,
         "dialect": config.dialect,
+        "zoom": config.zoom,
         "questions": task.index.questions,
         "image_size_px": list(config.image_size_px),
         "trainable_parameters": count_trainable(model),

@@ -15,8 +15,9 @@ from drive_vqa.store import Store
 
 Row = dict[str, Any]
 
-AnswerWriter = Callable[[Store, str, Mapping[str, Any], Mapping[str, Any]], str]
-"""Store, log, group and question → what is learned in the place of the plain answer; picklable, and says the same every time."""
+AnswerWriter = Callable[[Store, str, Mapping[str, Any], Mapping[str, Any]], str | None]
+"""Store, log, group and question → what is learned in the place of the plain answer, None to leave the question out; picklable,
+and says the same every time."""
 
 PLAIN_COLUMNS = (
     "qa_id",

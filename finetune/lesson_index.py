@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +22,13 @@ from jaxtyping import Bool, Int
 
 from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.prompt import question_content
-from drive_vqa.store import Store
+from drive_vqa.store import Store, file_sha256
 from drive_vqa.vlm import ChatProcessor
 from finetune.config import FinetuneConfig
 from finetune.lesson import PLAIN_COLUMNS, AnswerWriter, LogReader, LogTables, Row, as_asked
 from finetune.token_counts import TokenCounter, check_digits
+from finetune.zoom.cold_start import token_texts
+from finetune.zoom.crops import PRESETS as ZOOMS
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +131,10 @@ class _Choice:
                     f"{question['qa_id']} of log {log_id} has no {name}, so it cannot be learned from: "
                     "run `drive-vqa generate` again"
                 )
-        answer = None if self.writer is None else self.writer(self.store, log_id, group, question)
-        return as_asked(question, group, self.config.regions, answer)
+        if self.writer is None:
+            return as_asked(question, group, self.config.regions)
+        answer = self.writer(self.store, log_id, group, question)
+        return None if answer is None else as_asked(question, group, self.config.regions, answer)
 
 
 class _Asked(NamedTuple):
@@ -152,7 +157,7 @@ def read_index(
     """Find what is to be learned and count its tokens.
 
     A group whose images and questions do not fit into a row becomes several lessons. Questions that cannot be asked as the recipe
-    says (`regions`) are left out, and their number is logged.
+    says (`regions`), or that the writer has nothing for, are left out, and their number is logged.
 
     Args:
         store: with groups and questions.
@@ -171,7 +176,8 @@ def read_index(
     if config.renumber_marks:
         check_digits(processor)
     choice = _Choice(store, config, split or config.split, writer)
-    counter, kinds = TokenCounter(processor, config.image_size_px), _Codes()
+    zoom = None if config.zoom is None else ZOOMS[config.zoom]
+    counter, kinds = TokenCounter(processor, config.image_size_px, zoom), _Codes()
     parts, left_out = [], 0
     for log_id in store.log_ids("questions"):
         part, missing = _index_log(choice, log_id, counter, kinds)
@@ -187,13 +193,13 @@ def read_index(
 
 
 def lesson_texts(store: Store, config: FinetuneConfig, writer: AnswerWriter | None = None) -> Iterator[str]:
-    """Every question as it is asked, with its options, and every answer."""
+    """Every question as it is asked, with its options, and every answer; of a dialogue each turn and what is observed."""
     choice = _Choice(store, config, config.split, writer)
     for log_id in store.log_ids("questions"):
         for asked in itertools.chain.from_iterable(choice.asked(log_id)):
             if asked.question is not None:
                 yield question_content(asked.question)[0]["text"]
-                yield asked.question["answer"]
+                yield from token_texts(asked.question["answer"])
 
 
 def data_digest(store: Store, index: LessonIndex, config: FinetuneConfig) -> str:
@@ -209,6 +215,10 @@ def data_digest(store: Store, index: LessonIndex, config: FinetuneConfig) -> str
     }
     chosen = {name: sorted(getattr(config, name)) for name in ("families", "types", "kinds")}
     asked = {name: getattr(config, name) for name in ("split", "regions", "answers", "dialect")}
+    if config.zoom is not None:
+        asked["zoom"] = config.zoom
+    if config.records is not None:
+        asked["records"] = file_sha256(Path(config.records))
     content = json.dumps({"files": files, **chosen, **asked}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -326,13 +336,18 @@ def _nothing(store: Store, config: FinetuneConfig, split: str, left_out: int) ->
     of = "".join(f" with {name} {', '.join(names)}" for name, names in filters.items() if names)
     what = f"{store.root} has no questions{of} in split {split!r}"
     if left_out:
+        if config.records is not None:
+            return f"{what} that {config.records} has a chain for: search that split"
         return f"{what} that can be asked with regions={config.regions}: use regions=marks"
     splits = sorted({name for name in store.read_all("questions", ["split"])["split"].unique().to_pylist() if name})
     return f"{what}; splits with questions: {', '.join(splits) or 'none'}: name one of these, or fewer filters"
 
 
 def _told(left_out: int, config: FinetuneConfig) -> str:
-    return f"; {left_out} cannot be asked with regions={config.regions} and are left out" if left_out else ""
+    if not left_out:
+        return ""
+    chains = f" or have no chain in {config.records}" if config.records is not None else ""
+    return f"; {left_out} cannot be asked with regions={config.regions}{chains} and are left out"
 
 
 def _joined(parts: Sequence[tuple[str, _Part]], kinds: tuple[str, ...]) -> LessonIndex:

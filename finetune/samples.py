@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 from drive_vqa.prompt import build_messages
 from drive_vqa.vlm import Vlm
+from eval.predict import PromptedQuestion
 from finetune.config import FinetuneConfig
 from finetune.dataset import LessonDataset, Row, ShownLesson
+from finetune.zoom.answerer import zoom_answerer
+from finetune.zoom.crops import PRESETS as ZOOMS
 
 Columns = dict[str, list[str]]
 
@@ -25,7 +28,7 @@ def answered_samples(vlm: Vlm, dataset: LessonDataset, config: FinetuneConfig) -
         columns["qa_id"].append(question["qa_id"])
         columns["question"].append(question["question"])
         columns["truth"].append(question["answer"])
-        columns["answer"].append(_answer(vlm, shown, question, config))
+        columns["answer"].append(_answer(vlm, dataset, shown, question))
     return columns
 
 
@@ -38,8 +41,10 @@ def _chosen(dataset: LessonDataset, count: int) -> Iterator[tuple[ShownLesson, R
         yield shown, questions[turn % len(questions)]
 
 
-def _answer(vlm: Vlm, shown: ShownLesson, question: Row, config: FinetuneConfig) -> str:
-    group, size_px = shown.lesson.group, config.image_size_px
+def _answer(vlm: Vlm, dataset: LessonDataset, shown: ShownLesson, question: Row) -> str:
+    group, size_px, zoom = shown.lesson.group, dataset.config.image_size_px, dataset.config.zoom
+    if zoom is not None:
+        return zoom_answerer(vlm, ZOOMS[zoom])([PromptedQuestion(dataset.store, group, question)])[0]
     # regions are named already as the recipe says
     messages = vlm.processor.to_model_messages(build_messages(group, question), group, size_px)
     text = vlm.generate([messages], [shown.frames])[0]

@@ -27,9 +27,10 @@ from accelerate import PartialState
 from drive_vqa._version import __version__
 from drive_vqa.config import flatten, save_config, to_dict
 from drive_vqa.errors import ConfigError
+from drive_vqa.region_forms import style_of
 from drive_vqa.store import Store
 from drive_vqa.tracking import TrackedRun, config_digest, mlflow_run
-from drive_vqa.vlm import RUN_FILE, load_vlm, torch_device
+from drive_vqa.vlm import load_vlm, torch_device
 from drive_vqa.weights_digest import weights_digest
 from finetune.adapter import check_method, prepare
 from finetune.arguments import training_arguments
@@ -47,11 +48,13 @@ from finetune.guards.trained import check_trained_modules, listed_modules
 from finetune.meter import Meter
 from finetune.patch_embedding import multiply_patches
 from finetune.plan import Plan, evaluation_rows
-from finetune.run_lock import only_run
+from finetune.run_folder import only_run, prepare_folder
 from finetune.task import Task, make_task
 from finetune.trainer import PackedTrainer
 from finetune.validation import Validation
 from finetune.watch import Watch
+from finetune.zoom.collate import ZoomCollator
+from finetune.zoom.crops import PRESETS as ZOOMS
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +89,7 @@ def finetune(
     """
     state = _start(device, config)
     check_method(config)
-    _prepare_folder(out, resume=resume)
+    prepare_folder(out, resume=resume)
     with only_run(out, is_main_process=state.is_main_process):
         task = make_task(store, config, model, out, answers, state)
         return _run(task, state, resume=resume, tracking_uri=tracking_uri)
@@ -153,7 +156,7 @@ def _trainer(
         peak_flops=peak_flops(arguments.device, arguments.bf16),
         steps_per_epoch=plan.steps_per_epoch,
     )
-    collator = Collator(task.processor, config.pack, _longest(model), config.image_size_px)
+    collator = _collator(task, _longest(model))
     dataset = task.dataset(task.index)
     return PackedTrainer(
         config=config,
@@ -168,6 +171,14 @@ def _trainer(
         train_dataset=dataset,
         data_collator=collator,
     )
+
+
+def _collator(task: Task, longest: int) -> Collator:
+    config = task.config
+    if config.zoom is None:
+        return Collator.of(task.processor, config, longest)
+    preset, style = ZOOMS[config.zoom], style_of(config.regions)
+    return ZoomCollator(task.processor, config.pack, longest, config.image_size_px, task.store, preset, style)
 
 
 def _prepared_model(task: Task, device: torch.device) -> Any:
@@ -203,12 +214,3 @@ def _validation(task: Task, held_out: LessonIndex, collator: Collator) -> Valida
 def _longest(model: Any) -> int:
     text = model.config.get_text_config()
     return int(text.max_position_embeddings)
-
-
-def _prepare_folder(out: Path, *, resume: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is a file: give --out a new folder")
-    used = any((out / name).exists() for name in ("adapter", "model", RUN_FILE))
-    if (used or any(out.glob("checkpoints/checkpoint-*"))) and not resume:
-        raise ConfigError(f"{out} holds a run already: give --out a new folder, or --resume to go on with it")
-    out.mkdir(parents=True, exist_ok=True)

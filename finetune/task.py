@@ -15,6 +15,9 @@ from drive_vqa.vlm import ChatProcessor, load_processor, model_folder
 from finetune.config import FinetuneConfig
 from finetune.dataset import AnswerWriter, LessonDataset, LessonIndex, lesson_texts, read_index
 from finetune.tiny import make_tiny_base
+from finetune.zoom.cold_start import ZoomAnswers
+from finetune.zoom.crops import PRESETS as ZOOMS
+from finetune.zoom.templates import tool_processor
 
 TINY = "tiny"
 
@@ -68,13 +71,15 @@ def make_task(
     """
     if config.answers != "plain" and answers is None:
         raise ConfigError(f"answers={config.answers} needs a writer of traces: use answers=plain or the command line")
+    if config.zoom is not None and answers is not None:
+        answers = ZoomAnswers(answers, ZOOMS[config.zoom])
     if model == TINY:
         base = out / "base"
         with state.main_process_first():
             _make_base(base, out / "checkpoints", config.seed, lesson_texts(store, config, answers))
     else:
         base = model_folder(model)
-    processor = load_processor(base)
+    processor = load_processor(base) if config.zoom is None else tool_processor(load_processor(base))
     index = read_index(store, config, processor, writer=answers)
     hub_name = None if model == TINY or Path(model).exists() else model
     return Task(store, config, out, base, hub_name, processor, index, answers)

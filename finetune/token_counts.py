@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message, frame_content, question_content
 from drive_vqa.vlm import ChatProcessor, Images
 from finetune.lesson import Row
+from finetune.zoom.crops import CropPreset
+from finetune.zoom.model_units import turns_in_model_units
+from finetune.zoom.tokens import observation_tokens
 
 PROBES = ("?", "1")
 """Two questions of one token each."""
@@ -26,13 +30,15 @@ class TokenCounter:
     which no tokenizer joins text. So the parts of a sequence can be counted apart and added up.
     """
 
-    def __init__(self, processor: ChatProcessor, size_px: tuple[int, int]) -> None:
+    def __init__(self, processor: ChatProcessor, size_px: tuple[int, int], zoom: CropPreset | None = None) -> None:
         """Prepare.
 
         Args:
             processor: of the model.
             size_px: (width, height) that images are shown at.
+            zoom: how looks are taken, where answers are dialogues with looks.
         """
+        self._observation = 0 if zoom is None else observation_tokens(processor, zoom)
         self._processor = processor
         self._size_px = size_px
         self._frames: dict[tuple[str, ...], tuple[int, int]] = {}
@@ -52,13 +58,13 @@ class TokenCounter:
         """
         pairs = list(zip(questions, groups, strict=True))
         asked = [self._model_text(question_content(question)[0]["text"], group) for question, group in pairs]
-        replies = [self._model_text(question["answer"], group) for question, group in pairs]
+        replies = [self._turns(question["answer"], group) for question, group in pairs]
         self._count_questions(asked)
-        self._count_answers(replies)
+        self._count_answers(itertools.chain.from_iterable(replies))
         behind = {id(group): self._layout(group)[1] for group in {id(group): group for group in groups}.values()}
         return [
-            behind[id(group)] + self._questions[text] + self._answers[reply]
-            for group, text, reply in zip(groups, asked, replies, strict=True)
+            behind[id(group)] + self._questions[text] + self._of_turns(turns)
+            for group, text, turns in zip(groups, asked, replies, strict=True)
         ]
 
     def _layout(self, group: Mapping[str, Any]) -> tuple[int, int]:
@@ -74,6 +80,16 @@ class TokenCounter:
 
     def _prompt(self, content: list[Message], images: Images) -> list[int]:
         return self._processor.prompt_ids([{"role": "user", "content": content}], images)
+
+    def _turns(self, answer: str, group: Mapping[str, Any]) -> list[str]:
+        """An answer in the turns in which it is said."""
+        if not self._observation:
+            return [self._model_text(answer, group)]
+        return turns_in_model_units(answer, group, self._processor, self._size_px)
+
+    def _of_turns(self, turns: Sequence[str]) -> int:
+        """At most: not every observation is as long as the longest."""
+        return sum(self._answers[turn] for turn in turns) + (len(turns) - 1) * self._observation
 
     def _model_text(self, text: str, group: Mapping[str, Any]) -> str:
         return self._processor.to_model_text(text, group, self._size_px)

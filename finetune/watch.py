@@ -20,7 +20,7 @@ from drive_vqa.vlm import ChatProcessor
 from finetune.collate import Collator
 from finetune.config import FinetuneConfig
 from finetune.dataset import LessonDataset
-from finetune.guards.carried_loss import check_carried, decode_batch, taught_answers, write_samples
+from finetune.guards.carried_loss import check_carried, decode_batch, write_samples
 from finetune.guards.frozen import FrozenRecord, check_frozen, record_frozen
 from finetune.guards.image_probe import ImageProbe, spread_lessons
 from finetune.guards.parity import check_parity
@@ -106,7 +106,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         batch = self._collator(rows)
         shown = [lesson for row in rows for lesson in row]
         carried = decode_batch(batch, self._processor)
-        check_carried(carried, taught_answers(shown, self._processor, self._config.image_size_px), self._processor)
+        check_carried(carried, self._collator.taught(shown), self._processor)
         write_samples(carried, shown, self._samples)
         logger.info("what is shown and what carries loss: %s", self._samples)
 

@@ -12,7 +12,7 @@ from drive_vqa.traces import DIALECTS
 FORMATS = ("nuscenes", "pandaset", "kitti", "av2", "scenarionet")
 TRACK_EXPORTS = ("kitti-tracking", "nuscenes-tracking")
 TRACES = ("none", "chain", "corrected", "direct", "mixed")
-QUESTION_EXPORTS = ("messages", "llamafactory", "ms-swift", "vlmevalkit", "lmms-eval", "stride-bench", "hf")
+QUESTION_EXPORTS = ("messages", "llamafactory", "ms-swift", "vlmevalkit", "lmms-eval", "stride-bench", "open-o3", "hf")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -156,6 +156,20 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     _add_tracking(finetune)
     _take_overrides(finetune)
 
+    refine = _command(
+        commands, "refine", "go on from a tuned run by reinforcement learning, with rewards that the tracks verify"
+    )
+    refine.add_argument("store", type=Path, metavar="STORE")
+    refine.add_argument(
+        "--recipe", metavar="NAME|FILE", help="drive (default), vigorl, treevgr, open_o3 or a YAML file"
+    )
+    refine.add_argument("--adapter", type=Path, required=True, metavar="RUN", help="output of finetune, or of refine")
+    refine.add_argument("--out", type=Path, required=True, metavar="RUN")
+    refine.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    _add_device(refine)
+    _add_tracking(refine)
+    _take_overrides(refine)
+
     merge = _command(
         commands, "merge", "write an adapter and its base as one ordinary checkpoint, and check that it answers alike"
     )
@@ -184,12 +198,71 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     predict.add_argument("--batch-size", type=positive, default=16, metavar="N")
     predict.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
     predict.add_argument("--blank", action="store_true", help="a control: grey images in place of the frames")
+    predict.add_argument(
+        "--samples", type=positive, default=1, metavar="N", help="answers to each question (default 1)"
+    )
+    predict.add_argument("--temperature", type=above_zero, metavar="T", help="draw answers (default: the likeliest)")
+    predict.add_argument("--seed", type=natural, default=0, metavar="S", help="of drawn answers (default 0)")
     _add_device(predict)
+
+    search = _command(
+        commands, "search", "find reasoning for a cold start by tree search with a teacher; needs no tracks"
+    )
+    search.add_argument("store", type=Path, metavar="STORE")
+    search.add_argument("--split", default="train", metavar="NAME", help="default train")
+    search.add_argument(
+        "--teacher",
+        required=True,
+        metavar="URL|PATH|NAME|tiny",
+        help="a server that speaks OpenAI's chat completions, or as --model of predict",
+    )
+    search.add_argument("--out", type=Path, required=True, metavar="FILE.parquet")
+    search.add_argument("--adapter", type=Path, metavar="RUN", help="of a teacher that is loaded here")
+    search.add_argument("--served-name", metavar="NAME", help="of a served teacher (default: the only one there)")
+    search.add_argument(
+        "--units", choices=("pixels", "thousandths"), default="pixels", help="what a served teacher gives points in"
+    )
+    search.add_argument("--size", type=pixels, metavar="WxH", help="of the images it is sent (default: as recorded)")
+    search.add_argument("--temperature", type=above_zero, default=1.0, metavar="T", help="default 1")
+    search.add_argument("--per-question", type=positive, default=8, metavar="N", help="simulations (default 8)")
+    search.add_argument("--children", type=positive, default=3, metavar="N", help="of a step (default 3)")
+    search.add_argument("--depth", type=positive, default=6, metavar="N", help="steps before an answer (default 6)")
+    search.add_argument("--calls", type=positive, default=64, metavar="N", help="requests a question (default 64)")
+    search.add_argument("--chains", type=positive, default=8, metavar="N", help="kept of each style (default 8)")
+    search.add_argument("--only-verified", action="store_true", help="leave out chains with a point beside its target")
+    search.add_argument("--seed", type=natural, default=0, metavar="S")
+    search.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
+    search.add_argument("--workers", type=positive, metavar="N", help="questions side by side, for servers (default 1)")
+    _add_device(search)
+
+    confidence = _command(commands, "confidence", "ask a model how well the evidence in its answers supports them")
+    confidence.add_argument("store", type=Path, metavar="STORE")
+    confidence.add_argument("--predictions", type=Path, required=True, metavar="SAMPLES.parquet")
+    confidence.add_argument("--model", required=True, metavar="tiny|PATH|NAME", help="as for predict")
+    confidence.add_argument("--adapter", type=Path, metavar="RUN")
+    confidence.add_argument("--out", type=Path, required=True, metavar="FILE.parquet")
+    confidence.add_argument(
+        "--traces", choices=DIALECTS, default="drive", help="dialect of the answers (default drive)"
+    )
+    confidence.add_argument("--batch-size", type=positive, default=16, metavar="N")
+    _add_device(confidence)
+
+    vote = _command(commands, "vote", "make one answer of several samples: by majority, and by confidence")
+    vote.add_argument("store", type=Path, metavar="STORE")
+    vote.add_argument("--predictions", type=Path, required=True, metavar="SAMPLES.parquet")
+    vote.add_argument("--out", type=Path, required=True, metavar="VOTED.parquet")
+    vote.add_argument("--samples", type=positive, default=8, metavar="N", help="that vote (default 8)")
+    vote.add_argument("--confidence", type=Path, metavar="FILE", help="of these samples, see the command confidence")
 
     evaluate = _command(commands, "evaluate", "score predictions: localization, consistency, safety, with baselines")
     evaluate.add_argument("store", type=Path, metavar="STORE")
     evaluate.add_argument("--predictions", type=Path, required=True, metavar="PRED.parquet|PRED.jsonl")
     evaluate.add_argument("--out", type=Path, required=True, metavar="EVAL")
+    evaluate.add_argument(
+        "--traces",
+        choices=DIALECTS,
+        help="judge the evidence in reasoning traces of this dialect too (default: none asked for)",
+    )
     _add_tracking(evaluate)
 
     report = _command(commands, "report", "write one self-contained HTML page of an evaluation")
@@ -242,6 +315,22 @@ def pixels(text: str) -> tuple[int, int]:
     """A size such as 532x336: width and height in pixels."""
     width, _, height = text.partition("x")
     return positive(width), positive(height)
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} must be a finite number above 0")
+    return number
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} must be at least 0")
+    return number
 
 
 def positive(text: str) -> int:

@@ -196,7 +196,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
     from finetune.config import load_recipe
     from finetune.sweep import parse_axes
 
-    recipe = arguments.recipe or _usual_recipe(arguments)
+    recipe = arguments.recipe or _usual_recipe(arguments, "tiny" if arguments.model == "tiny" else "stride")
     axes = parse_axes(arguments.sweep or [])
     if axes:
         return _sweep(arguments, recipe, axes)
@@ -204,12 +204,10 @@ def _finetune(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _usual_recipe(arguments: argparse.Namespace) -> str:
-    """What a run that is resumed was made with; else by the model."""
+def _usual_recipe(arguments: argparse.Namespace, usual: str) -> str:
+    """What a run that is resumed was made with; else the usual one."""
     made_with = arguments.out / "config.yaml"
-    if arguments.resume and made_with.is_file():
-        return str(made_with)
-    return "tiny" if arguments.model == "tiny" else "stride"
+    return str(made_with) if arguments.resume and made_with.is_file() else usual
 
 
 def _sweep(arguments: argparse.Namespace, recipe: str, axes: Any) -> int:
@@ -251,10 +249,32 @@ def _answers(store: Store, config: Any) -> Any:
     """Who writes what is learned to say, where that is more than the plain answer."""
     if config.answers == "plain":
         return None
+    if config.answers == "records":
+        from finetune.search.recorded import RecordedAnswers
+
+        return RecordedAnswers(Path(config.records), config.dialect, config.seed)
     from qa_gen.export.trace_settings import trace_settings
     from qa_gen.tracing.answers import TraceAnswers
 
     return TraceAnswers(trace_settings(store, config.answers, config.dialect, config.seed))
+
+
+def _refine(arguments: argparse.Namespace) -> int:
+    from finetune.refine.config import load_recipe
+    from finetune.refine.run import refine
+
+    recipe = arguments.recipe or _usual_recipe(arguments, "drive")
+    refined = refine(
+        Store.open(arguments.store),
+        load_recipe(recipe, arguments.overrides),
+        adapter=arguments.adapter,
+        out=arguments.out,
+        resume=arguments.resume,
+        device=arguments.device,
+        tracking_uri=arguments.tracking_uri,
+    )
+    logger.info("refined: %s", refined.adapter)
+    return 0
 
 
 def _merge(arguments: argparse.Namespace) -> int:
@@ -266,10 +286,16 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    if arguments.samples > 1 and arguments.temperature is None:
+        raise ConfigError("--samples needs --temperature: without it all answers to a question are the same")
+    from drive_vqa.vlm import Sampling
     from eval.predict import predict, vlm_answerer
 
     store = Store.open(arguments.store)
-    asked = vlm_answerer(arguments.model, arguments.adapter, device=arguments.device, blank=arguments.blank)
+    drawn = None if arguments.temperature is None else Sampling(arguments.temperature, seed=arguments.seed)
+    asked = vlm_answerer(
+        arguments.model, arguments.adapter, device=arguments.device, blank=arguments.blank, sampling=drawn
+    )
     out = predict(
         store,
         arguments.split,
@@ -279,8 +305,82 @@ def _predict(arguments: argparse.Namespace) -> int:
         batch_size=arguments.batch_size,
         limit=arguments.limit,
         regions=asked.regions,
+        samples=arguments.samples,
     )
     logger.info("predictions: %s", out)
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> int:
+    from finetune.search.run import Harvest, search
+    from finetune.search.teachers import open_teacher
+    from finetune.search.tree import SearchSettings
+
+    store = Store.open(arguments.store)
+    settings = SearchSettings(
+        simulations=arguments.per_question,
+        children=arguments.children,
+        depth=arguments.depth,
+        calls=arguments.calls,
+        seed=arguments.seed,
+    )
+    summary = search(
+        store,
+        arguments.split,
+        open_teacher(
+            arguments.teacher,
+            served_name=arguments.served_name,
+            unit=arguments.units,
+            size_px=arguments.size,
+            adapter=arguments.adapter,
+            device=arguments.device,
+            temperature=arguments.temperature,
+        ),
+        arguments.out,
+        settings=settings,
+        harvest=Harvest(arguments.chains, arguments.only_verified),
+        limit=arguments.limit,
+        workers=arguments.workers or 1,
+    )
+    logger.info(
+        "search: %d searched, %d done before, %d failed; %s has %d chains of %d questions",
+        *(summary.searched, summary.skipped, len(summary.failed), arguments.out, summary.chains, summary.solved),
+    )
+    return summary.exit_status
+
+
+def _confidence(arguments: argparse.Namespace) -> int:
+    from eval.predict import open_vlm
+    from eval.voting.confidence import ask_confidence, vlm_doubter
+
+    store = Store.open(arguments.store)
+    vlm, _ = open_vlm(arguments.model, arguments.adapter, arguments.device)
+    out = ask_confidence(
+        store,
+        arguments.predictions,
+        vlm_doubter(vlm),
+        arguments.out,
+        dialect=arguments.traces,
+        batch_size=arguments.batch_size,
+    )
+    logger.info("confidences: %s", out)
+    return 0
+
+
+def _vote(arguments: argparse.Namespace) -> int:
+    from eval.voting.run import vote_predictions
+
+    compared = vote_predictions(
+        Store.open(arguments.store),
+        arguments.predictions,
+        arguments.out,
+        count=arguments.samples,
+        confidence=arguments.confidence,
+    )
+    for name, told in compared["methods"].items():
+        accuracy, requests = 100 * told["accuracy"]["value"], told["requests"]
+        logger.info("%s: accuracy %.1f %% with %.1f requests a question", name, accuracy, requests)
+    logger.info("voted: %s, compared: %s", arguments.out, arguments.out.with_suffix(".json"))
     return 0
 
 
@@ -288,7 +388,11 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from eval.evaluate import evaluate
 
     headline = evaluate(
-        Store.open(arguments.store), arguments.predictions, arguments.out, tracking_uri=arguments.tracking_uri
+        Store.open(arguments.store),
+        arguments.predictions,
+        arguments.out,
+        traces=arguments.traces,
+        tracking_uri=arguments.tracking_uri,
     )
     logger.info("%s\nmetrics: %s", headline, arguments.out / "metrics.json")
     return 0
@@ -332,8 +436,12 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
     "view": _view,
     "finetune": _finetune,
+    "refine": _refine,
     "merge": _merge,
     "predict": _predict,
+    "search": _search,
+    "confidence": _confidence,
+    "vote": _vote,
     "evaluate": _evaluate,
     "report": _write_report,
     "demo": _demo,

@@ -1,4 +1,4 @@
-"""A vision-language model: loading, inputs from chat messages and images, batched greedy answers.
+"""A vision-language model: loading, inputs from chat messages and images, batched answers.
 
     family       what a family of models has of its own; the known ones are in qwen2_5_vl, qwen3_vl and idefics3
     source       a local folder, or a name on the hub
@@ -15,7 +15,7 @@ from drive_vqa.vlm.adapter import ADAPTER_WEIGHTS, without_library_deprecations
 from drive_vqa.vlm.families import FAMILIES
 from drive_vqa.vlm.family import PARTS, Family, Images, Part
 from drive_vqa.vlm.loading import load_processor, load_run, load_vlm
-from drive_vqa.vlm.model import Vlm
+from drive_vqa.vlm.model import Sampling, Vlm
 from drive_vqa.vlm.mrope import END_OF_TURN, IMAGE_TOKEN
 from drive_vqa.vlm.processor import (
     ChatProcessor,
@@ -40,6 +40,7 @@ __all__ = [
     "Family",
     "Images",
     "Part",
+    "Sampling",
     "Vlm",
     "check_image_tokens",
     "family_of",

@@ -15,7 +15,7 @@ from drive_vqa.vlm.family import Family
 from drive_vqa.vlm.model import Vlm
 from drive_vqa.vlm.processor import ChatProcessor
 from drive_vqa.vlm.source import UNUSABLE, family_of, model_folder, one_line
-from drive_vqa.vlm.tuned import RUN_FILE, TUNED_FILE, read_tuned
+from drive_vqa.vlm.tuned import RUN_FILE, TUNED_FILE, Tuned, read_tuned
 from drive_vqa.vlm.weights import load_weights, torch_device
 from drive_vqa.weights_digest import weights_digest
 
@@ -64,14 +64,19 @@ def load_run(run: Path, base: Path | str | None = None, device: str | None = Non
     tuned = read_tuned(run / RUN_FILE)
     if tuned.whole:
         vlm = load_vlm(run / "model", device=device)
-        return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
+    else:
+        vlm = load_vlm(base_of_run(run, tuned, base), run / "adapter", device)
+    return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
+
+
+def base_of_run(run: Path, tuned: Tuned, base: Path | str | None = None) -> Path:
+    """The folder of the model that a run's adapter lies over; see `load_run`."""
     recorded = run / tuned.base if (run / tuned.base).exists() else tuned.base  # a folder, or a name on the hub
     folder = model_folder(recorded if base is None else base)
     family_of(folder)  # says what is wrong with a folder that is no model
     if tuned.base_digest is not None and weights_digest(folder) != tuned.base_digest:
         raise ModelError(f"{folder} is not the model that {run} was trained on: give that one as --model")
-    vlm = load_vlm(folder, run / "adapter", device)
-    return Vlm(vlm.model, vlm.processor, tuned.image_size_px, tuned.regions, tuned.answer_tokens)
+    return folder
 
 
 def load_processor(base: Path) -> ChatProcessor:

@@ -34,12 +34,14 @@ class ChatProcessor:
         image_processor: of the model folder.
         family: of the model.
         cell_px: side of the square of pixels that becomes one language token.
+        tools: schemas of what the model may call; listed in every conversation where its chat template lists tools.
     """
 
     tokenizer: PreTrainedTokenizerBase
     image_processor: Any
     family: Family = QWEN2_5_VL
     cell_px: int = 28
+    tools: tuple[Mapping[str, Any], ...] = ()
     _written: dict[Layout, list[int]] = field(default_factory=dict, repr=False)
 
     @property
@@ -201,7 +203,9 @@ class ChatProcessor:
         return self._written[layout]
 
     def _render(self, messages: Sequence[Message], *, open_answer: bool) -> str:
-        rendered = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=open_answer)
+        rendered = self.tokenizer.apply_chat_template(
+            list(messages), tools=list(self.tools) or None, tokenize=False, add_generation_prompt=open_answer
+        )
         return cast(str, rendered)
 
     def _tokenize(self, text: str) -> list[int]:

@@ -24,6 +24,9 @@ from finetune.packing import IGNORED
 NEW_LINE = "⏎"
 CARRIES = "▶"
 
+Run = tuple[bool, list[int]]
+"""Whether tokens carry loss, and the tokens."""
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -35,24 +38,34 @@ class Carried:
         segment: of the lesson, from 1.
         images: what all questions of the lesson begin with, to the end of the last image; a run of image placeholders is written
             `<image ×228>`.
-        asked: the prompt from there on, whether shared or not.
-        learned: those that do.
+        parts: from there on, shared or not, by turns: whether it carries loss, and the text. In a dialogue observations stand
+            between what carries loss.
     """
 
     row: int
     lesson: int
     segment: int
     images: str
-    asked: str
-    learned: str
+    parts: tuple[tuple[bool, str], ...]
+
+    @property
+    def asked(self) -> str:
+        """What stands before all that carries loss."""
+        learned, text = self.parts[0]
+        return "" if learned else text
+
+    @property
+    def learned(self) -> str:
+        """All that carries loss."""
+        return "".join(text for learned, text in self.parts if learned)
 
 
 def decode_batch(batch: Batch, processor: ChatProcessor) -> list[Carried]:
     """Every question of a batch, in the order of rows, lessons and segments.
 
     Raises:
-        ModelError: loss is carried where no answer can be: in a prefix, in padding, before a question's last token without loss,
-            or by a label that is not its token.
+        ModelError: loss is carried where no answer can be: in a prefix, in padding, in the middle of a turn, or by a label that
+            is not its token.
     """
     return [
         carried
@@ -60,21 +73,6 @@ def decode_batch(batch: Batch, processor: ChatProcessor) -> list[Carried]:
         for carried in _decode_row(
             {name: batch[name][row] for name in ("input_ids", "labels", "lesson", "segment")}, row, processor
         )
-    ]
-
-
-def taught_answers(lessons: Sequence[ShownLesson], processor: ChatProcessor, size_px: tuple[int, int]) -> list[str]:
-    """What the questions of lessons teach the model to say, boxes in its own units.
-
-    Args:
-        lessons: of a batch, in its order.
-        processor: of the model.
-        size_px: (width, height) of the frames as they are shown.
-    """
-    return [
-        processor.to_model_text(asked["answer"], shown.lesson.group, size_px)
-        for shown in lessons
-        for asked in shown.lesson.questions
     ]
 
 
@@ -160,9 +158,9 @@ def _decode_row(row: Batch, number: int, processor: ChatProcessor) -> Iterator[C
         images, text = _split_prefix(row["input_ids"][own & (row["segment"] == 0)].tolist(), processor)
         for segment in range(1, int(row["segment"][own].max()) + 1):
             at = own & (row["segment"] == segment)
-            asked, learned = _split(row["input_ids"][at], carries[at], where)
-            shared, own_text = shorten_images(images, processor), shorten_images([*text, *asked], processor)
-            yield Carried(number, lesson, segment, shared, own_text, _decode(learned, processor))
+            runs = _runs(row["input_ids"][at], carries[at], processor.end_id, where)
+            told = [(learned, shorten_images(tokens, processor)) for learned, tokens in _behind(text, runs)]
+            yield Carried(number, lesson, segment, shorten_images(images, processor), tuple(told))
 
 
 def _split_prefix(ids: list[int], processor: ChatProcessor) -> tuple[list[int], list[int]]:
@@ -172,12 +170,19 @@ def _split_prefix(ids: list[int], processor: ChatProcessor) -> tuple[list[int], 
     return ids[:end], ids[end:]
 
 
-def _split(ids: torch.Tensor, carries: torch.Tensor, where: str) -> tuple[list[int], list[int]]:
-    """Tokens without loss and those with, which must be the last ones."""
-    learned = int(carries.sum())
-    if bool(carries[: len(ids) - learned].any()):
+def _runs(ids: torch.Tensor, carries: torch.Tensor, end_id: int, where: str) -> list[Run]:
+    """Tokens without loss and those with in alternation; what carries loss must end with a turn."""
+    pairs = groupby(zip(carries.tolist(), ids.tolist(), strict=True), key=lambda pair: pair[0])
+    runs = [(learned, [token for _, token in run]) for learned, run in pairs]
+    if any(learned and tokens[-1] != end_id for learned, tokens in runs[:-1]):
         raise ModelError(f"{where} carries loss in the middle of a question: the mask of the loss is wrong")
-    return ids[: len(ids) - learned].tolist(), ids[len(ids) - learned :].tolist()
+    return runs
+
+
+def _behind(text: list[int], runs: list[Run]) -> list[Run]:
+    """The runs behind words that carry no loss."""
+    first, *others = runs
+    return [(False, [*text, *first[1]]), *others] if not first[0] else [(False, text), *runs]
 
 
 def _lesson_text(questions: Sequence[tuple[Carried, tuple[str, str]]]) -> str:
@@ -187,8 +192,7 @@ def _lesson_text(questions: Sequence[tuple[Carried, tuple[str, str]]]) -> str:
         lines += [
             "",
             f"[{carried.segment}] {_in_a_line(qa_id)}",
-            _indented(carried.asked, "    "),
-            _indented(carried.learned, f"  {CARRIES} "),
+            *(_indented(text, f"  {CARRIES} " if learned else "    ") for learned, text in carried.parts),
         ]
     body = "\n".join(lines)
     fence = "`" * max(3, 1 + max((len(list(run)) for tick, run in groupby(body) if tick == "`"), default=0))

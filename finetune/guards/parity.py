@@ -88,7 +88,7 @@ def check_parity(
             for lesson, number in _spread(places, questions)
         ]
     packed, plain = zip(*pairs, strict=True)
-    parity = Parity(packed, plain, _tolerance(model))
+    parity = Parity(packed, plain, tolerance_of(model))
     _refuse(parity)
     return parity
 
@@ -149,8 +149,8 @@ def _spread(places: Sequence[tuple[int, int]], count: int) -> list[tuple[int, in
     return [places[len(places) * (index + 1) // chosen - 1] for index in range(chosen)]
 
 
-def _tolerance(model: torch.nn.Module) -> float:
-    """Of the coarsest float type among the weights, or of autocast where it is on."""
+def tolerance_of(model: torch.nn.Module) -> float:
+    """Nats a token that rounding explains: of the coarsest float type among the weights, or of autocast where it is on."""
     types = {parameter.dtype for parameter in model.parameters()}
     if any(not dtype.is_floating_point for dtype in types):
         types.add(torch.bfloat16)  # weights in 4 bits are computed with in bfloat16

@@ -11,6 +11,7 @@ from typing import Literal
 from drive_vqa.config import flatten, load_config, strict_config
 from drive_vqa.errors import ConfigError
 from finetune.config import LoraSettings
+from finetune.rewards.presets import Aggregation
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -49,7 +50,8 @@ class RefineConfig:
         types: question types; empty: all.
         kinds: kinds of groups; empty: all.
         rewards: preset of finetune.rewards.presets.
-        aggregation: add rewards up and normalize the sum in each group of answers, or normalize each reward and add them up.
+        aggregation: add rewards up and normalize the sum in each group of answers, or normalize each reward and add them up;
+            None: as the preset has it.
         algorithm: grpo weighs each token by its own ratio, gspo all tokens of an answer by the mean one.
         completions: answers to each question that are compared with each other.
         questions: asked by each process before an update.
@@ -85,7 +87,7 @@ class RefineConfig:
     types: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
     rewards: str = "drive"
-    aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"
+    aggregation: Aggregation | None = None
     algorithm: Algorithm = "grpo"
     completions: int = 8
     questions: int = 8

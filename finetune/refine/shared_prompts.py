@@ -25,6 +25,7 @@ from drive_vqa.vlm import ChatProcessor
 from finetune.loss import forward_inputs
 from finetune.refine.frames import image_of
 from finetune.refine.packed import pack_dialogues
+from finetune.refine.parity import check_answers
 from finetune.refine.rollout import Rollout, Shown
 from finetune.refine.sampling import Sampling, sample
 from finetune.refine.sequences import on_device
@@ -62,6 +63,7 @@ class SharedPrompts:
         self._rows: Sequence[int] = ()
         self._generator = torch.Generator(self.accelerator.device)
         self._looks_held_out = 0
+        self._checked = False
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """The next micro-batch; at the first one of a batch of questions, all answers are sampled and judged."""
@@ -71,7 +73,8 @@ class SharedPrompts:
         if self._step % (per_batch * self.num_iterations) == 0 or self._buffered_inputs is None:
             answered = self._generate_and_score_completions(generation_batch)
             self._buffered_inputs = _portions(answered, per_batch)
-        return self._buffered_inputs[self._step % per_batch]
+        portion: dict[str, Any] = self._buffered_inputs[self._step % per_batch]
+        return portion
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rollout, self._rows = Rollout(self._chat), range(len(inputs))
@@ -79,6 +82,10 @@ class SharedPrompts:
         batch: dict[str, Any] = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         for name in NO_LONGER_NEEDED:
             batch.pop(name, None)
+        learned = batch["completion_mask"] * batch.get("tool_mask", 1)
+        if self.model.training and not self._checked and bool(learned.any()):
+            self._check_parity(batch, learned.bool())
+            self._checked = True
         return {**batch, "rollout": self._rollout, "row": torch.arange(len(inputs))}
 
     def _sampling_seed(self) -> int:
@@ -163,6 +170,23 @@ class SharedPrompts:
         with self.accelerator.autocast():
             output = model(**forward_inputs(model, batch), labels=batch["labels"], fused_lm_head=True)
         return packed.of_dialogues(output.log_probs, width), packed.of_dialogues(output.entropy, width)
+
+    def _check_parity(self, batch: dict[str, Any], learned: torch.Tensor) -> None:
+        """The answer of the first batch with most that is learned, see `finetune.refine.parity`."""
+        row = int(learned.sum(dim=1).argmax())
+        ids, mask = (
+            torch.cat([batch[f"prompt_{what}"], batch[f"completion_{what}"]], dim=1)[row : row + 1]
+            for what in ("ids", "mask")
+        )
+        behind = batch["completion_mask"][row].bool()
+        prompts, dialogues = self._rollout.dialogues([ids[0][mask[0].bool()].tolist()], [self._rollout.shown[row]])
+        with self._sampling_model() as model, torch.no_grad():
+            packed, _ = self._told(model, ids, mask, len(behind), row)
+            told = [("learning", packed[0][behind])]
+            if "sampling_per_token_logps" in batch:
+                told.append(("sampling", batch["sampling_per_token_logps"][row][behind]))
+            said = learned[row][behind]
+            check_answers(model, self._chat, prompts[0], dialogues[0], told, said, self._sampling.temperature)
 
     @contextmanager
     def _sampling_model(self) -> Iterator[Any]:

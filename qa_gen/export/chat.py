@@ -45,6 +45,11 @@ def text_after_images(group: Mapping[str, Any], question: Mapping[str, Any]) -> 
     return "\n".join([*order_of_images(captions), text])
 
 
+def question_text(group: Mapping[str, Any], question: Mapping[str, Any]) -> str:
+    """What the user says besides the images: the question with its options."""
+    return captions_and_text(build_messages(group, question)[0]["content"])[1]
+
+
 def captions_and_text(content: Sequence[Message]) -> tuple[list[str], str]:
     """The text right before each image (empty where there is none), and all other text, a line a piece."""
     captions: list[str] = []

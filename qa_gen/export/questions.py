@@ -15,7 +15,8 @@ from pathlib import Path
 from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.executor import Summary, map_logs, write_errors
 from drive_vqa.store import Store
-from qa_gen.export import hf, llamafactory, lmms_eval, messages, ms_swift, stride_bench, vlmevalkit
+from drive_vqa.traces import Dialect
+from qa_gen.export import hf, llamafactory, lmms_eval, messages, ms_swift, open_o3, stride_bench, vlmevalkit
 from qa_gen.export.card import hub_fields, write_card
 from qa_gen.export.counts import Counts, count_log, merge
 from qa_gen.export.job import Job, LogJob, begin, end, plan
@@ -38,6 +39,7 @@ class Format:
         choose: takes the questions that the format can hold; None: all.
         splits: that are exported where none are asked for; empty: all.
         traces: whether the assistant may say a reasoning trace.
+        chains: dialect of the chains that the format is always made of; None: of short answers.
     """
 
     write_log: Callable[[LogJob, LogQuestions], None]
@@ -46,6 +48,7 @@ class Format:
     choose: Choose | None = None
     splits: tuple[str, ...] = ()
     traces: bool = False
+    chains: Dialect | None = None
 
 
 FORMATS: dict[str, Format] = {
@@ -57,6 +60,7 @@ FORMATS: dict[str, Format] = {
     "stride-bench": Format(
         stride_bench.write_log, stride_bench.finish, stride_bench.LOAD, stride_bench.choose, ("bench",)
     ),
+    "open-o3": Format(open_o3.write_log, open_o3.finish, open_o3.LOAD, open_o3.choose, chains="open_o3"),
     "hf": Format(hf.write_log, None, hf.LOAD),
 }
 """All formats by the name that `--to` takes."""
@@ -108,8 +112,11 @@ def export_questions(
 
 
 def _trace_settings(store: Store, to: str, traces: str, dialect: str, seed: int) -> TraceSettings | None:
+    always = FORMATS[to].chains
     if traces == NO_TRACES:
-        return None
+        return None if always is None else trace_settings(store, "chain", always, 0)
+    if always is not None:
+        raise ConfigError(f"--traces {traces}: {to} is always made of chains, leave the option out")
     if not FORMATS[to].traces:
         able = ", ".join(name for name, form in FORMATS.items() if form.traces)
         raise ConfigError(f"--traces {traces}: {to} takes no traces; formats that do are {able}")

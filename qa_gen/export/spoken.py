@@ -39,7 +39,7 @@ def spoken(log: LogJob, questions: LogQuestions) -> Iterator[tuple[Row, Row, str
             yield group, question, question["answer"]
         return
     states = read_states(log.job.store, log.log_id)
-    shown = {name: _as_exported(group, log.job.size_px) for name, group in questions.groups.items()}
+    shown = {name: as_exported(group, log.job.size_px) for name, group in questions.groups.items()}
     for group, question in questions.rows(also=_NEEDED):
         yield group, question, _trace(question, shown[question["group_id"]], states, settings)
 
@@ -60,8 +60,8 @@ def _trace(question: Row, group: Mapping[str, Any], states: LogStates, settings:
         raise StoreError(f"{named} cannot be written as a trace ({type(error).__name__}: {why}): {AGAIN}") from error
 
 
-def _as_exported(group: Row, size_px: tuple[int, int] | None) -> Row:
-    """A group whose regions are in pixels of the exported images."""
+def as_exported(group: Row, size_px: tuple[int, int] | None) -> Row:
+    """A group with sizes and regions in pixels of the exported images."""
     if size_px is None:
         return group
     views = group["context"]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from drive_vqa.errors import ConfigError, ModelError, StoreError
 from drive_vqa.store import read_table
+from drive_vqa.vlm import Sampling
 from eval.evaluate import evaluate
 from eval.predict import SHOWN_COLUMNS, predict, questions_to_ask, vlm_answerer
 
@@ -118,6 +119,32 @@ def test_a_model_answers_and_frames_of_a_group_are_decoded_once(tiny, tmp_path, 
     assert {row["model"] for row in rows} == {"base"}
     again = answer(questions_to_ask(store, "test")[:9])
     assert again == [row["text"] for row in rows[:9]]
+
+
+def test_samples_are_drawn_and_the_seed_holds(tiny, tmp_path, write_store):
+    """No image is needed to see that draws differ within a question, and that they come again."""
+    store = write_store(tmp_path / "store", {"a": "test"})
+
+    def texts(seed, name):
+        asked = vlm_answerer(str(tiny), max_new_tokens=4, blank=True, sampling=Sampling(1.0, seed=seed))
+        options = {"model_name": asked.name, "batch_size": 4, "limit": 2, "samples": 3}
+        out = predict(store, "test", asked.answer, tmp_path / f"{name}.parquet", **options)
+        rows = read_table(out, "predictions").to_pylist()
+        assert [row["sample"] for row in rows] == [0, 1, 2, 0, 1, 2]
+        assert len({row["qa_id"] for row in rows}) == 2
+        return [row["text"] for row in rows]
+
+    first = texts(0, "first")
+    assert len(set(first)) > 3
+    assert texts(0, "again") == first
+    assert texts(1, "other") != first
+
+
+def test_samples_of_who_does_not_draw_are_numbered(world, tmp_path):
+    out = predict(world, "test", echo, tmp_path / "p.parquet", model_name="m", batch_size=5, limit=4, samples=3)
+    rows = read_table(out, "predictions").to_pylist()
+    assert [row["sample"] for row in rows] == [0, 1, 2] * 4
+    assert len({(row["qa_id"], row["sample"]) for row in rows}) == 12
 
 
 def test_the_blank_control_opens_no_image(tiny, tmp_path, write_store):

@@ -23,7 +23,7 @@ from finetune.collate import Collator
 from finetune.config import Evaluation, FinetuneConfig
 from finetune.dataset import LessonDataset, read_index
 from finetune.guards.parity import Parity, _refuse
-from finetune.run_lock import only_run
+from finetune.run_folder import only_run
 from finetune.samples import answered_samples
 from finetune.task import _make_base
 from finetune.trainer import PackedTrainer

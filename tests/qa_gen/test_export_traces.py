@@ -262,7 +262,7 @@ def test_an_export_with_other_traces_needs_another_folder(store, tmp_path):
         export_questions(copy, "messages", out, workers=1, traces="chain")
 
 
-@pytest.mark.parametrize("to", [name for name in FORMATS if name not in ("messages", "llamafactory")])
+@pytest.mark.parametrize("to", [name for name in FORMATS if name not in ("messages", "llamafactory", "open-o3")])
 def test_formats_that_take_no_traces_refuse_them(store, tmp_path, to):
     with pytest.raises(ConfigError, match=f"{to} takes no traces; formats that do are messages, llamafactory"):
         export_questions(store, to, tmp_path / "out", traces="chain")

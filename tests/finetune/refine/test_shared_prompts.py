@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 import torch
 from peft import LoraConfig
 
+from drive_vqa.errors import ModelError
 from drive_vqa.vlm import image_token_types, load_vlm
+from finetune import loss
+from finetune.packing import packed_attention
 from finetune.refine.frames import ShownFrame
 from finetune.refine.sampling import Sampling
 from finetune.refine.shared_prompts import SharedPrompts
@@ -187,6 +191,7 @@ def test_gspo_is_grpo_with_one_update_on_policy_and_not_with_several(make: Calla
 
 def test_the_vision_tower_reads_each_frame_once(make: Callable[..., Any]) -> None:
     trainer = make(num_iterations=2)
+    trainer._checked = True  # which costs two more readings
     patches: list[int] = []
     tower = next(module for name, module in trainer.model.named_modules() if name.endswith(".visual"))
     tower.register_forward_pre_hook(
@@ -235,3 +240,23 @@ def test_training_runs_and_looks_at_held_out_questions(make: Callable[..., Any])
     assert any(not torch.equal(weight, before[name]) for name, weight in trained(trainer).items())
     assert {"reward", "time/generation_s", "time/rewards_s"} <= set(trainer.state.log_history[0])
     assert "eval_reward" in trainer.evaluate()
+
+
+def test_sampling_from_another_model_than_is_learned_is_noticed(make: Callable[..., Any]) -> None:
+    trainer = make()
+    trainer._sampling = replace(trainer._sampling, temperature=1.3)  # and TRL learns at 1.0
+    with pytest.raises(ModelError, match="differ by .* between learning and the library's own"):
+        answered(trainer)
+
+
+def test_a_mask_that_is_not_heeded_is_noticed(make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last token of a prompt stands apart from it, behind a mask that hides the frames from what follows."""
+
+    def blind(_model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        seen = packed_attention(batch["lesson"], batch["segment"])
+        seen[:, :, 20:, :20] = False
+        return seen
+
+    monkeypatch.setattr(loss, "attention_mask", blind)
+    with pytest.raises(ModelError, match="between learning and the library's own"):
+        answered(make())

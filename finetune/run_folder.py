@@ -1,4 +1,4 @@
-"""One training at a time in a run folder: two would mix their checkpoints and logs."""
+"""The folder of a run: new, or one to go on in; and one training at a time in it, since two would mix checkpoints and logs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from drive_vqa.errors import ConfigError
+from drive_vqa.vlm import RUN_FILE
+from finetune.adapter import ADAPTER, MODEL
 
 LOCK = ".lock"
 
 _held: set[int] = set()
+
+
+def prepare_folder(out: Path, *, resume: bool) -> None:
+    """Make the folder of a run.
+
+    Args:
+        out: the folder.
+        resume: whether there may be a run in it.
+
+    Raises:
+        ConfigError: there is one, or `out` is a file.
+    """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file: give --out a new folder")
+    used = any((out / name).exists() for name in (ADAPTER, MODEL, RUN_FILE))
+    if (used or any(out.glob("checkpoints/checkpoint-*"))) and not resume:
+        raise ConfigError(f"{out} holds a run already: give --out a new folder, or --resume to go on with it")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

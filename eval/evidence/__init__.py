@@ -1,0 +1,1 @@
+"""Grounded evidence: what a trace claims to see, when and where, against what the tracks say."""

@@ -1,0 +1,103 @@
+"""Samples in, one voted answer a question out.
+
+    VOTED.parquet                          by confidence where there are confidences, else by majority
+    VOTED.single.parquet                   the first sample
+    VOTED.majority.parquet                 of the first N samples
+    VOTED.majority_equal_compute.parquet   of as many samples as voting by confidence took requests
+    VOTED.json                             all of them compared, see `compare.comparison`
+
+All but the last are predictions files that `drive-vqa evaluate` scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from drive_vqa.errors import ConfigError
+from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
+from drive_vqa.store import VERSION_KEY, Store, replacing, write_json
+from eval.cases import read_cases
+from eval.predictions import read_predictions
+from eval.voting.asked import samples_by_question, splits_answered
+from eval.voting.compare import CONFIDENCE, MAJORITY, Samples, Voted, comparison, methods_of
+from eval.voting.confidence import read_confidences
+
+SAMPLES = 8
+"""N of Open-o3 Video."""
+
+
+def vote_predictions(
+    store: Store, predictions: Path, out: Path, *, count: int = SAMPLES, confidence: Path | None = None
+) -> dict[str, Any]:
+    """Vote about every question that a predictions file answers.
+
+    Args:
+        store: with the questions.
+        predictions: several samples a question; more than `count` are used for the comparison at equal compute only.
+        out: where the voted answers go, see above.
+        count: samples that vote.
+        confidence: what `drive-vqa confidence` wrote about these samples.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ConfigError: `out` is not a .parquet file.
+        PredictionError: a file cannot be read, or the store does not have a question.
+    """
+    if out.suffix != ".parquet":
+        raise ConfigError(f"{out} must end in .parquet: voted answers are written as Parquet")
+    told = read_predictions(predictions)
+    confidences = None if confidence is None else read_confidences(confidence)
+    cases = _cases(store, told, predictions)
+    by_id = samples_by_question(told)
+    made = [
+        methods_of(
+            _samples(qa_id, by_id[qa_id], confidences or {}),
+            count,
+            kind,
+            options,
+            with_confidence=confidences is not None,
+        )
+        for qa_id, kind, options in cases[["qa_id", "answer_type", "options"]].itertuples(index=False)
+    ]
+    voted = {name: [methods[name] for methods in made] for name in made[0]}
+    model = str(told["model"].iloc[0])
+    chosen = CONFIDENCE if confidences is not None else MAJORITY
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for name, outcomes in voted.items():
+        path = out if name == chosen else out.with_suffix(f".{name}.parquet")
+        _write(path, cases["qa_id"].tolist(), outcomes, f"{model}+{name}")
+    compared = {"questions": len(cases), "samples": count, "methods": comparison(cases, voted)}
+    write_json(out.with_suffix(".json"), compared)
+    return compared
+
+
+def _cases(store: Store, told: pd.DataFrame, predictions: Path) -> pd.DataFrame:
+    """The questions that are answered."""
+    cases = read_cases(store, splits_answered(store, told, predictions))
+    return cases[cases["qa_id"].isin(told["qa_id"])].reset_index(drop=True)
+
+
+def _samples(
+    qa_id: str, told: Sequence[tuple[int, str]], confidences: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> Samples:
+    """Samples of a question; one that nobody asked about has no confidence."""
+    found = [confidences.get((qa_id, sample), {}) for sample, _ in told]
+    said = [one.get("confidence") for one in found]
+    return Samples([text for _, text in told], [one.get("text") for one in found], said)
+
+
+def _write(path: Path, qa_ids: Sequence[str], outcomes: Sequence[Voted], model: str) -> None:
+    rows = [
+        {"qa_id": qa_id, "model": model, "sample": 0, "text": one.text}
+        for qa_id, one in zip(qa_ids, outcomes, strict=True)
+    ]
+    data = table_from_rows("predictions", rows).replace_schema_metadata({VERSION_KEY: SCHEMA_VERSION.encode()})
+    with replacing(path) as temporary:
+        pq.write_table(data, temporary, compression="zstd")

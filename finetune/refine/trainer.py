@@ -1,0 +1,180 @@
+"""A refinement in the words of TRL's GRPOTrainer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from drive_vqa.errors import ConfigError
+from drive_vqa.tracking import Run
+from drive_vqa.vlm import ChatProcessor, Vlm
+from finetune.arguments import recomputation
+from finetune.checkpoint_record import Origin
+from finetune.checkpoints import AtomicCheckpoints
+from finetune.refine.answers import AnswerPages
+from finetune.refine.config import RefineConfig
+from finetune.refine.prompts import Prompts
+from finetune.refine.recorder import Recorder
+from finetune.refine.sampling import Sampling
+from finetune.refine.shared_prompts import SharedPrompts
+from finetune.refine.task import RefineTask
+from finetune.refine.turn_processor import TurnProcessor
+from finetune.rewards.presets import PRESETS, Preset
+from finetune.rewards.trl import reward_functions
+from finetune.zoom.crops import PRESETS as ZOOMS
+from finetune.zoom.environment import ZoomEnvironment
+from finetune.zoom.templates import tool_processor
+from finetune.zoom.trl_batch import ForcedAnswers
+
+REFERENCE = "ref"
+"""TRL's name for its frozen copy of an adapter."""
+
+Value = TypeVar("Value")
+
+
+class _OfQuestions:
+    """Mixed in: answers are recorded with their questions, and a training that goes on keeps its count of micro-batches."""
+
+    def _calculate_rewards(self, inputs: list[dict[str, Any]], *arguments: Any) -> torch.Tensor:
+        self._log_completion_extra("qa_id", [row["qa_id"] for row in inputs])  # type: ignore[attr-defined]
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, *arguments)  # type: ignore[misc]
+        return rewards
+
+    def create_model_card(self, *_: Any, **_more: Any) -> None:
+        """None: TRL would write one into the folder of the checkpoints."""
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+        if checkpoint is not None:
+            self._step = self.state.global_step * self.args.gradient_accumulation_steps  # type: ignore[attr-defined]
+
+
+def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.device) -> Any:
+    """A trainer, ready to train.
+
+    Args:
+        task: what is refined.
+        origin: of the training, for its checkpoints.
+        run: of MLflow.
+        device: of the model.
+
+    Raises:
+        ConfigError: there is no such preset of rewards or zoom, or the model cannot call tools.
+    """
+    from trl import GRPOTrainer
+
+    config, vlm = task.config, task.policy.vlm
+    preset = named(PRESETS, config.rewards, "rewards")
+    chat = vlm.processor if config.zoom is None else tool_processor(vlm.processor)
+    held_out = {} if task.held_out is None else task.held_out.by_id
+    prompts = Prompts(task.store, {**task.asked.by_id, **held_out}, vlm, blind=config.blind)
+    vlm.model.generation_config.eos_token_id = chat.end_id
+    kind = type("GroundedTrainer", (_OfQuestions, SharedPrompts, ForcedAnswers, AtomicCheckpoints, GRPOTrainer), {})
+    truths = {qa_id: one.truth for qa_id, one in prompts.known.items()}
+    trainer = kind(
+        chat=chat,
+        sampling=_sampling(config, vlm, chat),
+        origin=origin,
+        model=vlm.model,
+        processing_class=TurnProcessor(chat),
+        reward_funcs=reward_functions(preset, truths, end_tokens={chat.end_id}, in_pixels=prompts.in_pixels),
+        args=_arguments(task, preset, device),
+        train_dataset=prompts.dataset(task.asked),
+        eval_dataset=None if task.held_out is None else prompts.dataset(task.held_out),
+        environment_factory=_environment(config, prompts),
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(Recorder(run, task.out / "log.jsonl"))
+    trainer.add_callback(AnswerPages(trainer, prompts, preset.dialect, task.out / "answers", config.show_steps))
+    return trainer
+
+
+def named(known: Mapping[str, Value], name: str, setting: str) -> Value:
+    """A preset by its name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in known:
+        raise ConfigError(f"{setting}={name} is none of {', '.join(known)}")
+    return known[name]
+
+
+def _environment(config: RefineConfig, prompts: Prompts) -> Any:
+    if config.zoom is None:
+        return None
+    return partial(ZoomEnvironment, prompts.views, named(ZOOMS, config.zoom, "zoom"))
+
+
+def _sampling(config: RefineConfig, vlm: Vlm, chat: ChatProcessor) -> Sampling:
+    never = tuple(vlm.generation_config(1).suppress_tokens or ())
+    return Sampling(config.answer_tokens, config.temperature, config.top_p, never, (chat.end_id,))
+
+
+def _arguments(task: RefineTask, preset: Preset, device: torch.device) -> Any:
+    """Our settings for the library."""
+    from trl import GRPOConfig
+
+    config = task.config
+    return GRPOConfig(
+        output_dir=str(task.out / "checkpoints"),
+        per_device_train_batch_size=config.answers_per_pass,
+        gradient_accumulation_steps=config.passes,
+        steps_per_generation=config.passes,
+        num_iterations=config.updates,
+        num_generations=config.completions,
+        max_completion_length=config.answer_tokens,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        beta=config.kl,
+        epsilon=config.clip_low,
+        epsilon_high=config.clip_high,
+        loss_type="grpo",  # under gspo too, as its authors sum
+        importance_sampling_level="sequence" if config.algorithm == "gspo" else "token",
+        multi_objective_aggregation=config.aggregation or preset.aggregation,
+        reward_weights=list(preset.weights.values()),
+        mask_truncated_completions=True,
+        disable_dropout=True,
+        max_steps=config.max_steps,
+        learning_rate=config.learning_rate,
+        lr_scheduler_type=config.schedule,
+        warmup_steps=config.warmup_fraction,
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.max_grad_norm,
+        bf16=config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda"),
+        use_cpu=device.type == "cpu",
+        use_vllm=config.vllm,
+        vllm_mode="colocate",
+        logging_steps=config.log_steps,
+        logging_nan_inf_filter=False,
+        save_steps=config.checkpoint_steps,
+        report_to="none",
+        disable_tqdm=True,
+        seed=config.seed,
+        data_seed=config.seed,
+        **recomputation(enabled=config.gradient_checkpointing),
+        **_looks(task),
+        **_turns(config),
+    )
+
+
+def _looks(task: RefineTask) -> dict[str, Any]:
+    """One answer to each held-out question."""
+    if task.held_out is None:
+        return {}
+    return {
+        "eval_strategy": "steps",
+        "eval_steps": task.config.held_out.steps,
+        "num_generations_eval": 1,
+        "per_device_eval_batch_size": task.config.answers_per_pass,
+    }
+
+
+def _turns(config: RefineConfig) -> dict[str, int]:
+    """One for each look; what calls on after the last is unfinished."""
+    return {} if config.zoom is None else {"max_tool_calling_iterations": named(ZOOMS, config.zoom, "zoom").looks}

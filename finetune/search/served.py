@@ -1,0 +1,114 @@
+"""A teacher behind an OpenAI-compatible address, such as vLLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from drive_vqa.chat_endpoint import ChatEndpoint
+from drive_vqa.chat_request import chat_request
+from drive_vqa.prompt import Message
+from drive_vqa.vlm.coordinates import Scale, from_model_text, to_model_text
+from drive_vqa.vlm.family import SizePx
+from eval.predict import PromptedQuestion
+from finetune.search.teacher import Ask, as_thought, in_pixels, instruction
+from finetune.search.tree import Request
+
+Unit = Literal["pixels", "thousandths"]
+"""Pixels of the image as it was sent (Qwen2.5-VL), or thousandths of its width and height (Qwen2-VL, Qwen3-VL)."""
+
+STEP_TOKENS = 256
+
+
+@dataclass(frozen=True)
+class SentUnits:
+    """Coordinates of a model whose processor is not at hand, by what it counts in.
+
+    Attributes:
+        unit: see `Unit`; pixels hold where the server does not resize what it is sent.
+    """
+
+    unit: Unit
+
+    def to_model_messages(
+        self, messages: Sequence[Message], group: Mapping[str, Any], size_px: SizePx | None
+    ) -> list[Message]:
+        """Messages of ours as the model shall read them."""
+
+        def turned(part: Message) -> Message:
+            return (
+                {**part, "text": self.to_model_text(part["text"], group, size_px)} if part["type"] == "text" else part
+            )
+
+        return [{**message, "content": [turned(part) for part in message["content"]]} for message in messages]
+
+    def to_model_text(self, text: str, group: Mapping[str, Any], size_px: SizePx | None) -> str:
+        """A text of ours as the model shall read it."""
+        return to_model_text(text, group, lambda: self._scales(group, size_px), self.unit)
+
+    def from_model_text(self, text: str, group: Mapping[str, Any], size_px: SizePx | None, *, asked: str | None) -> str:
+        """A text of the model in pixels of the original images."""
+        return from_model_text(text, group, lambda: self._scales(group, size_px), self.unit, asked=asked)
+
+    def _scales(self, group: Mapping[str, Any], size_px: SizePx | None) -> list[Scale]:
+        sizes = [(view["width"], view["height"]) for view in group["context"]]
+        return [Scale(size, (1000, 1000) if self.unit == "thousandths" else size_px or size) for size in sizes]
+
+
+@dataclass(frozen=True)
+class ServedTeacher:
+    """A model on a server.
+
+    Attributes:
+        endpoint: where it is.
+        model: its name there.
+        units: what it counts in.
+        size_px: (width, height) that frames are sent in; None: as they are.
+        temperature: of its sampling.
+    """
+
+    endpoint: ChatEndpoint
+    model: str
+    units: SentUnits
+    size_px: SizePx | None = None
+    temperature: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.model
+
+    def about(self, asked: PromptedQuestion) -> Ask:
+        """How it is asked about one question; frames are drawn once."""
+        request = chat_request(
+            asked.store,
+            asked.group,
+            asked.question,
+            model=self.model,
+            size_px=self.size_px,
+            processor=self.units,
+            max_tokens=STEP_TOKENS,
+        )
+
+        def ask(wanted: Request) -> list[str]:
+            body = {**request, "messages": self._messages(request["messages"], wanted, asked.group)}
+            texts = self._choices(body, wanted)
+            return [in_pixels(text, asked, self.units.from_model_text, self.size_px) for text in texts]
+
+        return ask
+
+    def _messages(self, messages: list[Message], wanted: Request, group: Mapping[str, Any]) -> list[Message]:
+        [turn] = messages
+        words = as_thought(instruction(wanted, group, self.units.unit), group, self.units.to_model_text, self.size_px)
+        return [{**turn, "content": [*turn["content"], {"type": "text", "text": words}]}]
+
+    def _choices(self, body: Mapping[str, Any], wanted: Request) -> list[str]:
+        """So many texts, also of a server that gives one at a time whatever it is asked for."""
+        texts: list[str] = []
+        for attempt in range(wanted.count):
+            drawn = {"n": wanted.count - len(texts), "temperature": self.temperature, "seed": wanted.seed + attempt}
+            texts += self.endpoint.complete({**body, **drawn})
+            if len(texts) >= wanted.count:
+                break
+        return texts[: wanted.count]

@@ -1,0 +1,199 @@
+"""A real server on the loopback that answers badly in every way."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from drive_vqa import chat_endpoint
+from drive_vqa.chat_endpoint import ChatEndpoint
+from drive_vqa.errors import ConfigError, ModelError
+
+Answer = Callable[[BaseHTTPRequestHandler, Any], None]
+
+
+def reply(status: int = 200, body: Any = None, **headers: str) -> Answer:
+    """Answers with a status and a body: text as it is, everything else as JSON."""
+
+    def answer(handler: BaseHTTPRequestHandler, _request: Any) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return answer
+
+
+def completion(*texts: str | None) -> Answer:
+    return reply(body={"choices": [{"message": {"role": "assistant", "content": text}} for text in texts]})
+
+
+def close(handler: BaseHTTPRequestHandler, _request: Any) -> None:
+    handler.connection.close()
+
+
+def silence(handler: BaseHTTPRequestHandler, _request: Any) -> None:
+    time.sleep(0.4)
+
+
+def dribble(handler: BaseHTTPRequestHandler, _request: Any) -> None:
+    """Sends a byte before each time-out, for ever."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(40):
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+class Server(ThreadingHTTPServer):
+    """Answers requests one after another by a script; the last answer stays."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[Answer] = []
+        self.seen: list[tuple[str, Any, dict[str, str]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length", 0))
+        request = json.loads(self.rfile.read(length)) if length else None
+        self.server.seen.append((f"{self.command} {self.path}", request, dict(self.headers)))
+        answers = self.server.answers
+        (answers.pop(0) if len(answers) > 1 else answers[0])(self, request)
+
+    do_GET = do_POST
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def endpoint(server: Server, pauses: list[float]) -> ChatEndpoint:
+    return ChatEndpoint(server.url, timeout_s=0.2, retries=2, sleep=pauses.append)
+
+
+def test_texts_of_all_choices(server: Server, endpoint: ChatEndpoint) -> None:
+    server.answers = [completion("left", None, "right")]
+    assert endpoint.complete({"model": "m", "n": 3}) == ["left", "", "right"]
+    [(what, request, headers)] = server.seen
+    assert (what, request) == ("POST /v1/chat/completions", {"model": "m", "n": 3})
+    assert "Authorization" not in headers
+
+
+def test_models_and_the_key(server: Server) -> None:
+    server.answers = [reply(body={"object": "list", "data": [{"id": "a"}, {"id": "b"}]})]
+    endpoint = ChatEndpoint(server.url + "/", key="secret")
+    assert endpoint.models() == ["a", "b"]
+    assert server.seen[0][0] == "GET /v1/models"
+    assert server.seen[0][2]["Authorization"] == "Bearer secret"
+    assert "secret" not in repr(endpoint)
+
+
+GARBAGE = [b"", b"{", b"[]", b'"x"', b"null", b'{"choices": []}', b'{"choices": 3}', b'{"choices": [{"message": {}}]}']
+GARBAGE += [b"\xff\xfe", b"[" * 100_000, b'{"choices": [{"message": {"content": 7}}]}', b'{"choices": [null]}']
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        reply(429, "slow down"),
+        reply(500, "oh"),
+        reply(503, "oh"),
+        close,
+        silence,
+        dribble,
+        *(reply(200, one) for one in GARBAGE),
+        reply(200, b"{}", Content_Length="100"),
+    ],
+)
+def test_what_may_pass_is_tried_again(server: Server, endpoint: ChatEndpoint, pauses: list[float], bad: Answer) -> None:
+    server.answers = [bad, completion("left")]
+    assert endpoint.complete({}) == ["left"]
+    assert pauses == [1.0]
+    server.answers = [bad]
+    with pytest.raises(
+        ModelError, match=r"127\.0\.0\.1.* in 3 tries, at last: .+ run the same command again"
+    ) as failed:
+        endpoint.complete({})
+    assert len(str(failed.value)) < 600
+    assert pauses == [1.0, 1.0, 2.0]
+    assert len(server.seen) == 5
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404])
+def test_a_refusal_is_final(server: Server, endpoint: ChatEndpoint, pauses: list[float], status: int) -> None:
+    server.answers = [reply(status, b"no model\nby that " + b"name " * 1000, Location="http://127.0.0.1:1/")]
+    with pytest.raises(ModelError, match=rf"refuses the request \(status {status}: no model by that name") as failed:
+        endpoint.complete({})
+    assert len(str(failed.value)) < 600
+    assert not pauses
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause_s"), [("7", 7.0), ("90000", 30.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 1.0), ("-3", 1.0), ("١", 1.0)]
+)
+def test_a_server_may_ask_for_patience(
+    server: Server, endpoint: ChatEndpoint, pauses: list[float], asked: str, pause_s: float
+) -> None:
+    header = asked.encode().decode("latin-1")
+    server.answers = [reply(429, "busy", Retry_After=header), completion("left")]
+    assert endpoint.complete({}) == ["left"]
+    assert pauses == [pause_s]
+
+
+def test_a_reply_without_end_is_not_read(
+    server: Server, endpoint: ChatEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_endpoint, "MOST_BYTES", 1000)
+    server.answers = [reply(200, b" " * 2000)]
+    with pytest.raises(ModelError, match="more than 1000 bytes"):
+        endpoint.complete({})
+
+
+def test_nobody_there(pauses: list[float]) -> None:
+    with pytest.raises(ModelError, match="refused"):
+        ChatEndpoint("http://127.0.0.1:1/v1", retries=0).complete({})
+    assert not pauses
+
+
+@pytest.mark.parametrize(
+    "url", ["", "localhost:80", "ftp://a/b", "http://", "http://a:b", "http://a:99999", "file:///etc"]
+)
+def test_addresses_that_are_none(url: str) -> None:
+    with pytest.raises(ConfigError, match="no address"):
+        ChatEndpoint(url)

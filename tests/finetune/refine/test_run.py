@@ -1,0 +1,217 @@
+"""`refine` from a tuned run to a refined adapter, through the function that the command line calls."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from drive_vqa.errors import ConfigError, ModelError, StoreError
+from drive_vqa.store import Store
+from drive_vqa.vlm import load_run
+from finetune.refine import trainer
+from finetune.refine.config import HeldOut, RefineConfig, load_recipe
+from finetune.refine.run import refine
+from tests.finetune.refine.asked_store import write_asked_store, write_tuned_run
+
+pytest.importorskip("trl")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of TRL and peft about their own future
+
+SHORT = RefineConfig(
+    questions=2,
+    completions=3,
+    answers_per_pass=3,
+    updates=2,
+    max_steps=4,
+    answer_tokens=12,
+    learning_rate=1e-2,
+    kl=0.1,
+    checkpoint_steps=2,
+    show_steps=4,
+    precision="fp32",
+    rewards="treevgr",
+)
+CLOCKS = ("step_time", "time/generation_s", "time/rewards_s")
+
+
+@pytest.fixture(scope="module")
+def asked_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return write_asked_store(tmp_path_factory.mktemp("asked"))
+
+
+@pytest.fixture
+def tuned(base: Path, tmp_path: Path) -> Path:
+    return write_tuned_run(tmp_path / "tuned", base)
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = load_file(run / "adapter" / "adapter_model.safetensors")
+    return weights
+
+
+def log_of(run: Path) -> list[dict[str, Any]]:
+    """Without what the clock says."""
+    records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name not in CLOCKS} for record in records]
+
+
+@pytest.fixture(autouse=True)
+def soon_at_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few tokens are drawn, one of which ends an answer: those of random weights would all be cut, and carry no loss."""
+    plain = trainer._sampling
+
+    def few(config: RefineConfig, vlm: Any, chat: Any) -> Any:
+        letters = chat.tokenizer("0123456789 m", add_special_tokens=False)["input_ids"]
+        kept = {*letters, chat.end_id}
+        suppressed = tuple(token for token in range(len(chat.tokenizer)) if token not in kept)
+        return replace(plain(config, vlm, chat), suppressed=suppressed)
+
+    monkeypatch.setattr(trainer, "_sampling", few)
+
+
+@pytest.fixture
+def rewarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reward that random answers earn differently, so that something is learned."""
+    from finetune.rewards import presets
+    from finetune.rewards.reward import NamedReward
+
+    length = NamedReward("length", 1.0, lambda said, _truth, _progress: len(said.text) / 100)
+    preset = presets.Preset("length", "drive", "sum_then_normalize", (length,))
+    monkeypatch.setitem(presets.PRESETS, "length", preset)  # type: ignore[arg-type]
+
+
+def test_from_a_whole_model_to_a_refined_adapter(
+    asked_store: Store, tuned: Path, tmp_path: Path, rewarded: None
+) -> None:
+    config = replace(SHORT, rewards="length", held_out=HeldOut(steps=2, questions=3))
+    refined = refine(asked_store, config, adapter=tuned, out=tmp_path / "out")
+    assert refined.adapter == tmp_path / "out" / "adapter"
+    assert any(weight.any() for name, weight in weights_of(tmp_path / "out").items() if "lora_B" in name)
+    assert sorted(path.name for path in refined.adapter.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (record["base"], record["method"], record["refined_from"]) == ("../tuned/model", "lora", "../tuned")
+    records = log_of(tmp_path / "out")
+    assert [one["step"] for one in records if "reward" in one] == [1, 3]  # answers are sampled for two updates
+    assert [one["step"] for one in records if "held_out/reward" in one] == [2, 4]
+    vlm = load_run(tmp_path / "out", device="cpu")
+    assert vlm.image_size_px == (168, 112)
+
+
+def test_answers_are_written_for_people_and_programs(asked_store: Store, tuned: Path, tmp_path: Path) -> None:
+    refine(asked_store, replace(SHORT, max_steps=2, show_steps=2), adapter=tuned, out=tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / "answers" / "step-000001.parquet").to_pylist()
+    assert len(table) == SHORT.questions * SHORT.completions
+    assert {"qa_id", "question", "truth", "text", "rewards", "total", "advantage", "images"} <= set(table[0])
+    assert [len(row["images"]) for row in table] == [2] * len(table)
+    assert all(set(row["rewards"]) == {"accuracy", "format", "dual_iou"} for row in table)
+    page = (tmp_path / "out" / "answers" / "step-000002.html").read_text()
+    assert page.count("<section>") == SHORT.questions
+    assert "What is the" in page
+
+
+def test_killed_and_resumed_is_uninterrupted(
+    asked_store: Store, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rewarded: None
+) -> None:
+    """Cut in the middle of the third of four steps, after its answers were sampled; nothing is doubled in the log."""
+    config = replace(SHORT, rewards="length")
+    refine(asked_store, config, adapter=tuned, out=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        _cut_at(patch, step=2)
+        with pytest.raises(KeyboardInterrupt):
+            refine(asked_store, config, adapter=tuned, out=tmp_path / "cut")
+    assert not (tmp_path / "cut" / "adapter").exists()
+    refine(asked_store, config, adapter=tuned, out=tmp_path / "cut", resume=True)
+    assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
+    whole = weights_of(tmp_path / "whole")
+    assert all(torch.equal(weight, whole[name]) for name, weight in weights_of(tmp_path / "cut").items())
+
+
+def _cut_at(patch: pytest.MonkeyPatch, step: int) -> None:
+    """Stop in the first update after so many steps."""
+    from finetune.refine.shared_prompts import SharedPrompts
+
+    plain = SharedPrompts._compute_loss
+
+    def cut(self: Any, model: Any, inputs: Any) -> torch.Tensor:
+        if self.state.global_step >= step:
+            raise KeyboardInterrupt
+        return plain(self, model, inputs)
+
+    patch.setattr(SharedPrompts, "_compute_loss", cut)
+
+
+def test_a_refined_adapter_is_refined_further(asked_store: Store, tuned: Path, tmp_path: Path, rewarded: None) -> None:
+    first = replace(SHORT, rewards="length", max_steps=2)
+    refine(asked_store, first, adapter=tuned, out=tmp_path / "one")
+    refine(asked_store, replace(first, seed=1), adapter=tmp_path / "one", out=tmp_path / "two")
+    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    assert set(one) == set(two)
+    assert any(not torch.equal(one[name], two[name]) for name in one)
+    record = json.loads((tmp_path / "two" / "run.json").read_text())
+    assert (record["base"], record["refined_from"]) == ("../tuned/model", "../one")
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"questions": 40}, ConfigError, "a step asks 40 questions and there are 16"),
+        ({"types": ("speed",)}, StoreError, "has no question with images of these"),
+        ({"rewards": "kindness"}, ConfigError, "rewards=kindness is none of vigorl, "),
+        ({"zoom": "deep"}, ConfigError, "zoom=deep is none of vstar, "),
+    ],
+)
+def test_wrong_settings_are_refused(
+    asked_store: Store, tuned: Path, tmp_path: Path, changed: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        refine(asked_store, replace(SHORT, **changed), adapter=tuned, out=tmp_path / "out")
+    assert not (tmp_path / "out" / "adapter").exists()
+
+
+def test_a_run_that_is_none_is_refused(asked_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="missing or damaged"):
+        refine(asked_store, SHORT, adapter=tmp_path / "nothing", out=tmp_path / "out")
+
+
+def test_fsdp_is_refused(asked_store: Store, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(ConfigError, match="use DDP"):
+        refine(asked_store, SHORT, adapter=tuned, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("recipe", ["drive", "vigorl", "treevgr", "open_o3"])
+def test_recipes_can_be_read_and_name_what_there_is(recipe: str) -> None:
+    from finetune.rewards.presets import PRESETS
+    from finetune.zoom.crops import PRESETS as ZOOMS
+
+    config = load_recipe(recipe)
+    assert config.rewards in PRESETS
+    assert config.zoom is None or config.zoom in ZOOMS
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("completions=1", "completions must be at least 2"),
+        ("answers_per_pass=3", "multiple of completions"),
+        ("checkpoint_steps=51", "multiple of updates"),
+        ("held_out.split=train", "is not held out"),
+        ("temperature=0", "above 0"),
+        ("top_p=1.5", "top_p"),
+        ("kl=.nan", "finite"),
+        ("updates=0", "at least 1"),
+        ("nonsense=1", "unknown key 'nonsense'"),
+    ],
+)
+def test_wrong_recipes_are_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("drive", [override])

@@ -1,0 +1,50 @@
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+
+from drive_vqa.errors import ModelError
+from eval.predict import predict, questions_to_ask
+from finetune.zoom import answerer
+from finetune.zoom.answerer import in_pixels, opening, zoom_answerer
+from finetune.zoom.look import Look
+from tests.finetune.conftest import SIZE_PX
+from tests.finetune.zoom.conftest import PRESET, turn
+
+
+@pytest.mark.parametrize("model_type", ["qwen2_5_vl", "qwen3_vl"])
+def test_a_look_and_a_box_are_told_in_the_models_units_and_meant_in_pixels(store, family_vlm, model_type):
+    """The family counts otherwise than the original frame, whose middle is (84, 56)."""
+    vlm = replace(family_vlm(model_type), image_size_px=(84, 56))
+    wide, high = {"qwen2_5_vl": (84, 56), "qwen3_vl": (1000, 1000)}[model_type]
+    (asked, *_) = questions_to_ask(store, "train")
+    held = opening(vlm, asked, PRESET)
+    u, v = wide // 2, high // 2
+    held.add(turn(f"It is at <point>({u},{v})</point>.", 2, coordinate=[u, v]))
+    held.add("<answer>9.0 meters</answer>")
+    assert held.looks == (Look(1, (64.0, 36.0, 104.0, 76.0), (84.0, 56.0)),)
+    said = in_pixels(vlm, asked, held)
+    assert said == "<think>\nIt is at <point>(84,56)</point>.\n</think>\n<answer>9.0 meters</answer>"
+    assert [image.size for image in held.images] == [(84, 56), (84, 56), (56, 56)]
+
+
+def test_questions_of_a_store_are_answered_with_looks(store, vlm, monkeypatch, tmp_path):
+    def scripted(vlm, max_new_tokens, sampling):
+        def generate(messages, images, begun):
+            return [
+                f"{len(shown)} images</answer>" if start else turn("Here.", coordinate=[50, 60])
+                for shown, start in zip(images, begun, strict=True)
+            ]
+
+        return generate
+
+    monkeypatch.setattr(answerer, "speaking", scripted)
+    answer = zoom_answerer(replace(vlm, image_size_px=SIZE_PX), PRESET)
+    out = predict(store, "train", answer, tmp_path / "p.parquet", model_name="scripted", batch_size=4, limit=4)
+    texts = pq.read_table(out)["text"].to_pylist()
+    assert texts == ["<think>\nHere.\nHere.\n</think>\n<answer>4 images</answer>"] * 4
+
+
+def test_a_model_of_a_family_without_tools_is_refused(family_vlm):
+    with pytest.raises(ModelError, match="keeps no tool calls"):
+        zoom_answerer(family_vlm("smolvlm"), PRESET)

@@ -1,0 +1,98 @@
+"""Dialogues as batches, on the painted store with evidence."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from finetune.collate import Collator
+from finetune.config import FinetuneConfig
+from finetune.dataset import LessonDataset, read_index
+from finetune.guards.batch_images import check_batch_images
+from finetune.guards.parity import check_parity
+from finetune.loss import answer_loss
+from finetune.packing import IGNORED
+from finetune.zoom.cold_start import ZoomAnswers, turns_in
+from finetune.zoom.collate import ZoomCollator
+from finetune.zoom.dialogue import calls_in
+from finetune.zoom.templates import tool_processor
+from tests.finetune.conftest import FRAMES, SIZE_PX
+from tests.finetune.zoom.conftest import PRESET, trace
+
+
+@pytest.fixture(params=["qwen2_5_vl", "qwen3_vl"])
+def model(request, family_vlm):
+    return family_vlm(request.param)
+
+
+@pytest.fixture
+def shown(evident, model):
+    """Two lessons of dialogues."""
+    config = FinetuneConfig(image_size_px=SIZE_PX, tokens_per_row=8000, workers=0, answers="chain")
+    writer = ZoomAnswers(trace, PRESET)
+    dataset = LessonDataset(evident, read_index(evident, config, model.processor, writer=writer), config, writer=writer)
+    return [dataset.shown(0), dataset.shown(1)]
+
+
+@pytest.fixture
+def collator(evident, model):
+    return ZoomCollator(tool_processor(model.processor), True, 8192, SIZE_PX, evident, PRESET)
+
+
+def test_loss_is_on_what_the_model_says_and_on_nothing_else(collator, shown):
+    processor, batch = collator.processor, collator([shown])
+    ids, labels = batch["input_ids"][0], batch["labels"][0]
+    for number, lesson in enumerate(shown):
+        for place, question in enumerate(lesson.lesson.questions, start=1):
+            own = (batch["lesson"][0] == number) & (batch["segment"][0] == place)
+            said = processor.tokenizer.decode(ids[own & (labels != IGNORED)])
+            rest = processor.tokenizer.decode(ids[own & (labels == IGNORED)])
+            turns = [
+                processor.to_model_text(turn, lesson.lesson.group, SIZE_PX) if not calls_in(turn) else turn
+                for turn in turns_in(question["answer"])
+            ]
+            forced = "<answer>" if len(turns) > PRESET.looks else ""
+            assert said.endswith(f"{turns[-1].removeprefix(forced)}<|im_end|>")
+            assert said.count("<|im_end|>") == len(turns)
+            assert said.count("<tool_call>") == len(turns) - 1
+            assert not any(tag in said for tag in ("<tool_response>", "<|image_pad|>", "<|im_start|>"))
+            assert rest.count("<tool_response>") == len(turns) - 1
+            assert ("answer now" in rest) == rest.endswith("<answer>") == bool(forced)
+
+
+def test_packed_dialogues_are_worth_what_the_plain_model_says(collator, shown, model):
+    few = [replace(one, lesson=replace(one.lesson, questions=one.lesson.questions[1:3])) for one in shown]
+    parity = check_parity(model.model, collator.processor, collator, few, torch.device("cpu"), questions=2)
+    assert parity.difference < 1e-4
+
+
+def test_crops_are_in_the_forward_pass_in_the_order_of_their_placeholders(collator, shown, model):
+    batch = collator([shown[:1]])
+    check_batch_images(batch, collator.processor)
+    looks = sum(len(calls_in(question["answer"])) for question in shown[0].lesson.questions)
+    assert len(batch["image_grid_thw"]) == FRAMES + looks
+    crop = batch["image_grid_thw"][FRAMES:].prod(dim=1).sum()
+    swapped = {**batch, "pixel_values": batch["pixel_values"].clone()}
+    swapped["pixel_values"][-int(crop) :] *= -1
+    with torch.no_grad():
+        right, other = (answer_loss(model.model, one)[0] for one in (batch, swapped))
+    assert abs(float(right - other)) > 1e-3
+
+
+def test_calls_are_in_the_units_of_the_family_and_crops_are_where_they_say(collator, shown, model):
+    answers = [question["answer"] for question in shown[0].lesson.questions]
+    batch = collator([shown[:1]])
+    text = collator.processor.tokenizer.decode(batch["input_ids"][0])
+    in_pixels = [call for answer in answers for call in calls_in(answer)]
+    written = calls_in(text)
+    assert len(written) == len(in_pixels)
+    scaled = model.processor.family.model_type == "qwen3_vl"
+    assert (written == in_pixels) != scaled
+
+
+def test_a_lesson_without_looks_is_the_usual_one(collator, shown):
+    plain = tuple({**question, "answer": "<answer>9 m</answer>"} for question in shown[0].lesson.questions)
+    lesson = replace(shown[0], lesson=replace(shown[0].lesson, questions=plain))
+    usual = Collator(collator.processor, collator.packed, collator.max_tokens, collator.size_px)
+    ours, theirs = collator([[lesson]]), usual([[lesson]])
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
