@@ -99,7 +99,7 @@ def _pictures(one: SampledAnswer) -> Iterator[Picture]:
         true = [box for box in one.asked.truth.evidence.boxes if box.context == place]
         claimed = [claim for claim in one.trace.seen if _is_in(claim, view, views)]
         if true or claimed:
-            yield Picture(_uri(_drawn(frame, view, true, claimed)), time_line(view["offset_s"], view["camera"]))
+            yield Picture(_uri(_drawn(frame, view, true, claimed)), time_line(view["offset_s"], view["camera"]).rstrip(":"))
     for number, crop in enumerate(crops, start=1):
         yield Picture(_uri(crop), f"look {number}")
 
@@ -115,8 +115,7 @@ def _drawn(
     frame: Image.Image, view: Mapping[str, Any], true: Sequence[TrueBox], claimed: Sequence[SeenClaim]
 ) -> Image.Image:
     """True boxes green, claimed ones orange and dashed."""
-    width = min(SHOWN_WIDTH_PX, frame.width)
-    shown = frame.resize((width, max(1, round(frame.height * width / frame.width))))
+    shown = frame.resize((SHOWN_WIDTH_PX, max(1, round(frame.height * SHOWN_WIDTH_PX / frame.width))))
     scale = (shown.width / view["width"], shown.height / view["height"])
     pen = ImageDraw.Draw(shown)
     for box in true:
