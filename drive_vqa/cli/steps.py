@@ -346,6 +346,9 @@ def _search(arguments: argparse.Namespace) -> int:
         "search: %d searched, %d done before, %d failed; %s has %d chains of %d questions",
         *(summary.searched, summary.skipped, len(summary.failed), arguments.out, summary.chains, summary.solved),
     )
+    if summary.refused:
+        reasons = ", ".join(f"{why} {count}" for why, count in sorted(summary.refused.items()))
+        logger.info("proposals that were neither a step nor an answer: %s", reasons)
     return summary.exit_status
 
 

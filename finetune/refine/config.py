@@ -74,7 +74,7 @@ class RefineConfig:
         max_grad_norm: gradients are clipped to it.
         precision: bf16 autocast or fp32; auto: bf16 on CUDA.
         gradient_checkpointing: compute activations twice instead of keeping them.
-        vllm: sample with vLLM in the same process (CUDA, extra `serve`).
+        vllm: sample with vLLM in the same process (CUDA; not run by us yet).
         log_steps: optimizer steps between two records.
         checkpoint_steps: optimizer steps between two checkpoints; a multiple of `updates`.
         show_steps: optimizer steps between two pages of answers; 0: none.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import torch
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from drive_vqa.errors import ConfigError
+from drive_vqa.errors import ConfigError, DependencyError
 from drive_vqa.tracking import Run
 from drive_vqa.vlm import ChatProcessor, Vlm
 from finetune.arguments import recomputation
@@ -63,10 +64,14 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
         device: of the model.
 
     Raises:
-        ConfigError: there is no such preset of rewards or zoom, or the model cannot call tools.
+        ConfigError: there is no such preset of rewards or zoom.
+        DependencyError: vLLM is asked for and not installed.
+        ModelError: the model has no template for the calls of a zoom.
     """
     from trl import GRPOTrainer
 
+    if task.config.vllm and find_spec("vllm") is None:
+        raise DependencyError("vllm=true needs vLLM and CUDA: pip install vllm, or set vllm=false")
     config, vlm = task.config, task.policy.vlm
     preset = named(PRESETS, config.rewards, "rewards")
     chat = vlm.processor if config.zoom is None else tool_processor(vlm.processor)
@@ -154,6 +159,7 @@ def _arguments(task: RefineTask, preset: Preset, device: torch.device) -> Any:
         logging_nan_inf_filter=False,
         save_steps=config.checkpoint_steps,
         report_to="none",
+        ddp_find_unused_parameters=False,  # every prompt has images
         disable_tqdm=True,
         seed=config.seed,
         data_seed=config.seed,

@@ -5,8 +5,8 @@
     one_to_one   the greatest sum of IoU of a one-to-one assignment, divided by the greater of both counts  [ours]
 
 Duplicates of a good box are free in the first, and every image is taken for the same; in the second each costs, and a box counts
-only for the image and the region that are named with it. A box that the trace takes back later counts like any other: if it did not,
-listing would be free again. Range [0, 1].
+only for the image and the region that are named with it. A box that the trace takes back later counts like any other: if it did
+not, listing would be free again. Range [0, 1].
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 
 from drive_vqa.errors import ConfigError
 from drive_vqa.marks import marked_frames
@@ -35,6 +36,7 @@ class LocalTeacher:
     vlm: Vlm
     name: str
     temperature: float = 1.0
+    _turn: Lock = field(default_factory=Lock, repr=False)
 
     def __post_init__(self) -> None:
         if self.vlm.regions != "marks":
@@ -50,14 +52,15 @@ class LocalTeacher:
 
         def ask(wanted: Request) -> list[str]:
             said = self._goes_on(messages, wanted, asked) if self._thinks else self._follows(messages, wanted, asked)
-            conversations, begun = said
-            texts = vlm.generate(
-                [conversations] * wanted.count,
-                [frames] * wanted.count,
-                STEP_TOKENS,
-                sampling=Sampling(self.temperature, seed=wanted.seed),
-                begun=None if begun is None else [begun] * wanted.count,
-            )
+            conversation, begun = said
+            with self._turn:  # random numbers belong to the process, and draws of two questions must not mix
+                texts = vlm.generate(
+                    [conversation] * wanted.count,
+                    [frames] * wanted.count,
+                    STEP_TOKENS,
+                    sampling=Sampling(self.temperature, seed=wanted.seed),
+                    begun=None if begun is None else [begun] * wanted.count,
+                )
             texts = [_first_line(text, wanted) for text in texts] if begun is not None else texts
             return [in_pixels(text, asked, vlm.processor.from_model_text, size_px) for text in texts]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
@@ -56,6 +57,7 @@ class SearchSummary:
         chains: in the file, all in all.
         solved: questions with a chain in the file.
         failed: qa_id → why it could not be searched.
+        refused: why proposals could not be read → how many, of the questions searched now.
     """
 
     searched: int
@@ -63,11 +65,25 @@ class SearchSummary:
     chains: int
     solved: int
     failed: Mapping[str, str]
+    refused: Mapping[str, int]
 
     @property
     def exit_status(self) -> int:
         """1 where questions failed."""
         return 1 if self.failed else 0
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the search of one question gave.
+
+    Attributes:
+        rows: of its chains.
+        refused: why proposals could not be read → how many.
+    """
+
+    rows: list[dict[str, Any]]
+    refused: Counter[str]
 
 
 def search(
@@ -106,7 +122,7 @@ def search(
     waiting = [one for one in asked if one.question["qa_id"] not in done]
     truths = _truths(store, waiting)
 
-    def find(one: PromptedQuestion) -> list[dict[str, Any]] | str:
+    def find(one: PromptedQuestion) -> Found:
         try:
             return search_question(one, truths[one.question["qa_id"]], teacher, settings, kept)
         except DriveVqaError as error:
@@ -117,15 +133,14 @@ def search(
         file.add(batch, found)
     chains = file.records.chains
     solved = len(set(chains["qa_id"].to_pylist()))
-    return SearchSummary(
-        len(waiting) - len(file.failed), len(asked) - len(waiting), chains.num_rows, solved, file.failed
-    )
+    searched, skipped = len(waiting) - len(file.failed), len(asked) - len(waiting)
+    return SearchSummary(searched, skipped, chains.num_rows, solved, file.failed, file.refused)
 
 
 def search_question(
     asked: PromptedQuestion, truth: Mapping[str, Any], teacher: Teacher, settings: SearchSettings, harvest: Harvest
-) -> list[dict[str, Any]]:
-    """Search one question; the rows of its chains.
+) -> Searched:
+    """Search one question.
 
     Args:
         asked: the question as the teacher sees it.
@@ -140,15 +155,18 @@ def search_question(
     """
     ask, group = teacher.about(asked), asked.group
     own = replace(settings, seed=question_seed(asked.question["qa_id"], settings.seed))
+    refused: Counter[str] = Counter()
 
     def propose(request: Request) -> list[Proposal]:
         read = [read_proposal(text, group) for text in ask(request)[: request.count]]
+        refused.update(said for said in read if isinstance(said, str))
         return [said for said in read if not isinstance(said, str)]
 
     tree = SearchTree(propose, lambda text: float(answer_is_right(truth, text)), own).search()
     chains = chains_of(tree.root, harvest.most_chains)
     rows = [_row(chain, asked, truth, teacher.name, settings.seed) for chain in chains]
-    return [row for row in rows if not harvest.only_verified or row["points_inside"] == row["points_checked"]]
+    kept = [row for row in rows if not harvest.only_verified or row["points_inside"] == row["points_checked"]]
+    return Searched(kept, refused)
 
 
 def question_seed(qa_id: str, seed: int) -> int:
@@ -176,8 +194,8 @@ def _row(chain: Chain, asked: PromptedQuestion, truth: Mapping[str, Any], teache
     }
 
 
-Found = list[dict[str, Any]] | str
-"""Rows of a question's chains, or why it could not be searched."""
+Found = Searched | str
+"""What was found, or why a question could not be searched."""
 
 
 @dataclass(eq=False)
@@ -188,12 +206,14 @@ class _File:
         path: of the file.
         records: what is in it.
         failed: qa_id → why.
+        refused: why proposals could not be read → how many.
         failed_in_a_row: questions since the last one that was searched.
     """
 
     path: Path
     records: Records
     failed: dict[str, str] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
     failed_in_a_row: int = 0
 
     def add(self, batch: Sequence[PromptedQuestion], found: Sequence[Found]) -> None:
@@ -204,13 +224,14 @@ class _File:
         """
         rows: list[dict[str, Any]] = []
         searched: list[str] = []
-        for one, chains in zip(batch, found, strict=True):
+        for one, outcome in zip(batch, found, strict=True):
             qa_id = one.question["qa_id"]
-            if isinstance(chains, str):
-                self.failed[qa_id] = chains
+            if isinstance(outcome, str):
+                self.failed[qa_id] = outcome
                 self.failed_in_a_row += 1
             else:
-                rows += chains
+                rows += outcome.rows
+                self.refused += outcome.refused
                 searched.append(qa_id)
                 self.failed_in_a_row = 0
         self.records = self.records.with_more(rows, searched)

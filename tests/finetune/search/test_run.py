@@ -37,7 +37,7 @@ def found(store: Store, out: Path, script: Script, **more: Any) -> tuple[SearchS
 
 def test_chains_of_a_script(store: Store, tmp_path: Path) -> None:
     summary, _ = found(store, tmp_path / "new" / "chains.parquet", LEFT_OR_RIGHT)
-    assert summary == SearchSummary(6, 0, 6, 3, {})
+    assert summary == SearchSummary(6, 0, 6, 3, {}, {"no_point": 12})
     assert summary.exit_status == 0
     rows = pq.read_table(tmp_path / "new" / "chains.parquet").to_pylist()
     assert {row["qa_id"] for row in rows} == {f"group-{number}-side" for number in range(3)}

@@ -161,9 +161,9 @@ def test_a_model_that_was_taught_to_think_goes_on(store: Store, base: Path, monk
     tuned = Vlm(loaded.model, loaded.processor, (160, 96), "marks", TRACE_TOKENS)
     replies = iter(
         [
-            ["<think>\nA car (4, 5)\nB (6, 7)", "left"],
-            [")\nA car (4, 5)\nB"],
-            ["9)\nA car (4, 5)"],
+            ["<think>\nA car (0, 0)\nB (6, 7)", "left"],
+            [")\nA car (0, 0)\nB"],
+            ["9)\nA car (0, 0)"],
             [")\n</think>\n<answer>left</answer>"],
             ["left</answer>"],
         ]
@@ -176,7 +176,7 @@ def test_a_model_that_was_taught_to_think_goes_on(store: Store, base: Path, monk
     monkeypatch.setattr(Vlm, "generate", lambda _, *args, **more: generate(*args, **more))
     ask = LocalTeacher(tuned, "t").about(questions_to_ask(store, "train")[0])
     said = [[text.replace("<think>", "").split() for text in ask(one)] for one in (FIRST, SECOND, SECOND, SECOND, LAST)]
-    step, nothing = ["A", "car", "(4,", "5)", "</think>"], ["</think>"]
+    step, nothing = ["A", "car", "(0,", "0)", "</think>"], ["</think>"]
     assert said[:3] == [[step, nothing], [step], [nothing]]
     assert said[3][0][-1] == said[4][0][-1] == "</think><answer>left</answer>"
     assert begun[0] == ""
