@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image
 
 from drive_vqa.errors import ConfigError, ModelError, StoreError
-from drive_vqa.marks import marked_frames
+from drive_vqa.marks import Style, marked_frames
 from drive_vqa.progress import track
 from drive_vqa.prompt import Message, build_messages
 from drive_vqa.region_forms import NAME, RegionForm, in_form, style_of
 from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing
+from eval.hiding import GREY, Hide, hidden_frames
 from eval.predictions import storable
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from drive_vqa.vlm import Sampling, Vlm
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,6 @@ KEPT_GROUPS = 8
 """Groups whose frames stay decoded; their questions come one after another."""
 
 TINY = "tiny"
-GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +48,20 @@ class PromptedQuestion:
         store: where the frames lie.
         group: row of the `groups` table.
         question: row of the `questions` table, without its answer, truth and evidence.
+        evidence: the marks that the answer rests on, for controls that hide them; never told.
     """
 
     store: Store
     group: Mapping[str, Any]
     question: Mapping[str, Any]
+    evidence: tuple[int, ...] = ()
 
 
 Answerer = Callable[[list[PromptedQuestion]], list[str]]
 """Answers a batch of questions, in order."""
+
+FramesOf = Callable[[PromptedQuestion, tuple[int, int] | None, Style], list[Image.Image]]
+"""What is shown with a question, at a size and with regions drawn in a style."""
 
 SHOWN_COLUMNS = ("qa_id", "group_id", "log_id", "frame", "type", "marks", "question", "options", "split")
 """What an answerer may see of a question."""
@@ -144,6 +148,8 @@ def vlm_answerer(
     device: str | None = None,
     max_new_tokens: int | None = None,
     blank: bool = False,
+    hide: Hide | None = None,
+    seed: int = 0,
     sampling: Sampling | None = None,
 ) -> VlmAnswerer:
     """An answerer that asks a vision-language model.
@@ -156,15 +162,26 @@ def vlm_answerer(
         device: torch device; the best one by default.
         max_new_tokens: longest answer; default: what the model was tuned to need.
         blank: a control: show grey images of the same size in place of the frames.
+        hide: a control: paint out the evidence, or random boxes, see `eval.hiding`.
+        seed: of random boxes.
         sampling: how answers are drawn, each batch with a seed that follows from this one and from what is asked; None: greedy.
 
     Raises:
+        ConfigError: both controls at once.
         ModelError: there is no such model.
     """
+    if blank and hide:
+        raise ConfigError("grey images have nothing to hide: take one of blank and hide")
     vlm, name = open_vlm(model, adapter, device)
-    if blank:
-        return VlmAnswerer(_asking(vlm, max_new_tokens, grey_frames, sampling), f"{name}+blank", vlm.regions)
-    return VlmAnswerer(_asking(vlm, max_new_tokens, marked_frames, sampling), name, vlm.regions)
+
+    def frames_of(asked: PromptedQuestion, size_px: tuple[int, int] | None, style: Style) -> list[Image.Image]:
+        if hide:
+            return hidden_frames(asked.store, asked.group, asked.evidence, size_px, hide=hide, style=style, seed=seed)
+        return (grey_frames if blank else marked_frames)(asked.store, asked.group, size_px, style=style)
+
+    control = "+blank" if blank else f"+hide-{hide}" if hide else ""
+    answer = _asking(vlm, max_new_tokens, frames_of, sampling, by_evidence=hide is not None)
+    return VlmAnswerer(answer, f"{name}{control}", vlm.regions)
 
 
 def open_vlm(model: str, adapter: Path | None = None, device: str | None = None) -> tuple[Vlm, str]:
@@ -181,25 +198,27 @@ def open_vlm(model: str, adapter: Path | None = None, device: str | None = None)
     return vlm, f"{Path(model).name}+{adapter.name}"
 
 
-def grey_frames(_store: Store, group: Mapping[str, Any], size_px: tuple[int, int] | None, **_style: Any) -> list[Image]:
+def grey_frames(
+    _store: Store, group: Mapping[str, Any], size_px: tuple[int, int] | None, **_style: Any
+) -> list[Image.Image]:
     """Frames that show nothing."""
-    from PIL import Image
-
     return [Image.new("RGB", size_px or (view["width"], view["height"]), GREY) for view in group["context"]]
 
 
 def _asking(
-    vlm: Vlm, max_new_tokens: int | None, frames_of: Callable[..., list[Image]], sampling: Sampling | None
+    vlm: Vlm, max_new_tokens: int | None, frames_of: FramesOf, sampling: Sampling | None, *, by_evidence: bool
 ) -> Answerer:
+    """Questions of a group share its frames; where these depend on the evidence, only those with the same."""
     batches: dict[str, int] = {}
-    shown: dict[tuple[Path, str, str], list[Image]] = {}
+    shown: dict[tuple[Path, str, str, tuple[int, ...]], list[Image.Image]] = {}
 
-    def frames(asked: PromptedQuestion) -> list[Image]:
-        key = (asked.store.root, asked.group["log_id"], asked.group["group_id"])
+    def frames(asked: PromptedQuestion) -> list[Image.Image]:
+        evidence = asked.evidence if by_evidence else ()
+        key = (asked.store.root, asked.group["log_id"], asked.group["group_id"], evidence)
         if key not in shown:
             if len(shown) >= KEPT_GROUPS:
                 shown.pop(next(iter(shown)))  # the oldest: groups come one after another
-            shown[key] = frames_of(asked.store, asked.group, vlm.image_size_px, style=style_of(vlm.regions))
+            shown[key] = frames_of(asked, vlm.image_size_px, style_of(vlm.regions))
         return shown[key]
 
     def messages(asked: PromptedQuestion) -> list[Message]:
@@ -231,7 +250,8 @@ def _of_batch(sampling: Sampling, batch: Sequence[PromptedQuestion], batches: di
 
 
 def _questions_of_log(store: Store, log_id: str, split: str, regions: RegionForm) -> Iterator[PromptedQuestion]:
-    table = store.read("questions", log_id, SHOWN_COLUMNS if regions == "marks" else (*SHOWN_COLUMNS, *TURNED_BY))
+    columns = (*SHOWN_COLUMNS, "evidence", *(() if regions == "marks" else TURNED_BY))
+    table = store.read("questions", log_id, columns)
     table = table.filter(pc.equal(table["split"], split))
     if not table.num_rows:
         return
@@ -245,7 +265,8 @@ def _questions_of_log(store: Store, log_id: str, split: str, regions: RegionForm
         group = groups[question["group_id"]]
         shown = _as_shown(question, group, regions)
         if shown is not None:
-            yield PromptedQuestion(store, group, shown)
+            evidence = tuple(sorted({fact["mark"] for fact in question["evidence"] or () if fact["mark"] is not None}))
+            yield PromptedQuestion(store, group, shown, evidence)
 
 
 def _as_shown(question: dict[str, Any], group: Mapping[str, Any], regions: RegionForm) -> dict[str, Any] | None:
@@ -253,10 +274,8 @@ def _as_shown(question: dict[str, Any], group: Mapping[str, Any], regions: Regio
 
     Without marks an answer or option that names a region is left out: it is scored by a number that the model never sees.
     """
-    if regions == "marks":
-        return question
     turned = in_form(question, group, regions)
-    names = [*(question["options"] or ()), question["answer"]]
+    names = [] if regions == "marks" else [*(question["options"] or ()), question["answer"]]
     if turned is None or any(NAME.search(text) for text in names):
         return None
     return {name: turned[name] for name in SHOWN_COLUMNS}

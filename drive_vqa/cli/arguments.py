@@ -197,12 +197,20 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")
     predict.add_argument("--batch-size", type=positive, default=16, metavar="N")
     predict.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
-    predict.add_argument("--blank", action="store_true", help="a control: grey images in place of the frames")
+    control = predict.add_mutually_exclusive_group()
+    control.add_argument("--blank", action="store_true", help="a control: grey images in place of the frames")
+    control.add_argument(
+        "--hide",
+        choices=("evidence", "random"),
+        help="a control: paint out what the answer rests on, or as much of something else",
+    )
     predict.add_argument(
         "--samples", type=positive, default=1, metavar="N", help="answers to each question (default 1)"
     )
     predict.add_argument("--temperature", type=above_zero, metavar="T", help="draw answers (default: the likeliest)")
-    predict.add_argument("--seed", type=natural, default=0, metavar="S", help="of drawn answers (default 0)")
+    predict.add_argument(
+        "--seed", type=natural, default=0, metavar="S", help="of drawn answers and random boxes (default 0)"
+    )
     _add_device(predict)
 
     search = _command(
@@ -231,7 +239,7 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     search.add_argument("--chains", type=positive, default=8, metavar="N", help="kept of each style (default 8)")
     search.add_argument("--only-verified", action="store_true", help="leave out chains with a point beside its target")
     search.add_argument("--seed", type=natural, default=0, metavar="S")
-    search.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
+    search.add_argument("--limit", type=positive, metavar="N", help="only N questions, drawn by the seed (default all)")
     search.add_argument("--workers", type=positive, metavar="N", help="questions side by side, for servers (default 1)")
     _add_device(search)
 

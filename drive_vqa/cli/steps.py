@@ -294,7 +294,13 @@ def _predict(arguments: argparse.Namespace) -> int:
     store = Store.open(arguments.store)
     drawn = None if arguments.temperature is None else Sampling(arguments.temperature, seed=arguments.seed)
     asked = vlm_answerer(
-        arguments.model, arguments.adapter, device=arguments.device, blank=arguments.blank, sampling=drawn
+        arguments.model,
+        arguments.adapter,
+        device=arguments.device,
+        blank=arguments.blank,
+        hide=arguments.hide,
+        seed=arguments.seed,
+        sampling=drawn,
     )
     out = predict(
         store,

@@ -97,10 +97,10 @@ def _told_times_s(trace: ReadTrace, evidence: TrueEvidence) -> set[float]:
 def seen_iou(evidence: TrueEvidence, seen: Sequence[SeenClaim]) -> Float[np.ndarray, "true told"]:
     """IoU of each box of the evidence with each told box; 0 where they are of different times."""
     iou = pairwise_iou(_box_array(evidence.boxes), _told_array(seen))
-    return np.where(_same_time(evidence, seen), iou, 0.0)
+    return np.where(same_time(evidence, seen), iou, 0.0)
 
 
-def _same_time(
+def same_time(
     evidence: TrueEvidence, claims: Sequence[SeenClaim] | Sequence[PointClaim]
 ) -> Bool[np.ndarray, "true told"]:
     """Whether a claim may be of the image that a box of the evidence lies in."""
@@ -112,7 +112,7 @@ def _same_time(
 
 def _visual_iou(evidence: TrueEvidence, seen: Sequence[SeenClaim]) -> float:
     """A told box without a time is compared in every key image."""
-    same = _same_time(evidence, seen)
+    same = same_time(evidence, seen)
     told_px, true_px = _told_array(seen), _box_array(evidence.boxes)
     true_s = np.array([box.offset_s for box in evidence.boxes])
     by_time = {time_s: np.flatnonzero(true_s == time_s) for time_s in evidence.key_times_s}
@@ -126,7 +126,7 @@ def _points_in_box(points: Sequence[PointClaim], evidence: TrueEvidence) -> floa
     if not points:
         return None
     points_px = np.array([(point.u_px, point.v_px) for point in points], dtype=np.float64)
-    return share_inside(points_px, _box_array(evidence.boxes), _same_time(evidence, points).T)
+    return share_inside(points_px, _box_array(evidence.boxes), same_time(evidence, points).T)
 
 
 def _places_in_band(places: Sequence[PlaceClaim], evidence: TrueEvidence) -> float | None:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from drive_vqa.data_uri import jpeg_uri
 from drive_vqa.errors import DriveVqaError
 from drive_vqa.geometry import wrap_deg
 from drive_vqa.marks import marked_frames
 from drive_vqa.prompt import time_line
 from eval.report.inputs import Evaluation
 from eval.report.numbers import type_title
-from eval.report.overlays import jpeg_uri
 
 FRAME_WIDTH_PX = 480
 TEXT_LIMIT = 600

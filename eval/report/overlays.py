@@ -11,8 +11,6 @@ stored image boxes are drawn.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from drive_vqa.boxes import EDGES, box_corners, footprint
 from drive_vqa.categories import CATEGORIES
+from drive_vqa.data_uri import jpeg_uri
 from drive_vqa.errors import DriveVqaError
 from drive_vqa.geometry import SE3, wrap_deg
 from drive_vqa.marks import open_image
@@ -34,7 +33,6 @@ from eval.report.plots import PALETTE, ego_and_rings, figure, to_svg
 
 PANEL_WIDTH_PX = 560
 SUPERSAMPLING = 2
-JPEG_QUALITY = 70
 NEAR_M = 0.3
 LEAST_VISIBLE = 0.15
 FARTHEST_M = 75.0
@@ -263,13 +261,6 @@ def kind(category: str) -> str:
     if known is None or not known.movable:
         return "static"
     return "vulnerable" if known.vulnerable else "vehicle"
-
-
-def jpeg_uri(image: Image.Image) -> str:
-    """The image as a data URI."""
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _birds_eye(tracks: list[dict[str, Any]], captures: list[dict[str, Any]], name: str) -> Markup:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from drive_vqa.prompt import time_line
-from drive_vqa.region_forms import NAME
+from eval.evidence.placing import claimed_context
 from eval.reasoning.trace import PointClaim, ReadTrace, SeenClaim
 
 if TYPE_CHECKING:
@@ -69,25 +69,13 @@ def cut(view: EvidenceView, frame: Image) -> Image:
 def _view(claim: SeenClaim | PointClaim, group: Mapping[str, Any]) -> EvidenceView | None:
     """None where nothing of it lies in the image."""
     name = claim.name if isinstance(claim, SeenClaim) else None
-    context = _context(name, claim.offset_s or 0.0, group)
+    context = claimed_context(claim, group)
     view = group["context"][context]
     crop_px = _crop(claim, (view["width"] or 0, view["height"] or 0))
     if crop_px is None:
         return None
     when = time_line(view["offset_s"])
     return EvidenceView(context, crop_px, when if name is None else f"{name[:40]}, {when[0].lower()}{when[1:]}")
-
-
-def _context(name: str | None, offset_s: float, group: Mapping[str, Any]) -> int:
-    """The frame nearest in time; of several cameras one in which the named region is marked, else the last."""
-    named = NAME.search(name or "")
-    marks = [mark for mark in group["marks"] if named and mark["mark"] == int(named[1])]
-    showing = {region["context"] for mark in marks for region in mark["regions"]}
-
-    def order(context: int) -> tuple[float, bool, int]:
-        return abs(group["context"][context]["offset_s"] - offset_s), context not in showing, -context
-
-    return min(range(len(group["context"])), key=order)
 
 
 def _crop(claim: SeenClaim | PointClaim, size_px: tuple[int, int]) -> Crop | None:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from PIL import Image, ImageDraw
-
+from drive_vqa.data_uri import jpeg_uri
 from drive_vqa.prompt import time_line
-from eval.evidence.truth import TrueBox
-from eval.reasoning.trace import SeenClaim
+from eval.evidence.drawing import draw_claims
+from eval.evidence.placing import place_boxes, place_points
 from finetune.refine.sampled import SampledAnswer
 
 HERE = Path(__file__).parent
 SHOWN_WIDTH_PX = 420
-TRUE_RGB, CLAIMED_RGB = (53, 196, 149), (255, 107, 53)
-LINE_PX = 3
-DASH_PX = 6
 TEXT_LIMIT = 4000
 """Characters of an answer that are shown; the table has all."""
 

@@ -41,7 +41,7 @@ def physics(completion: Completion, truth: Truth, progress: float) -> float | No
 def _stated(reasoning: Reasoning, truth: Truth) -> float:
     moves = truth.horizon_s and len(truth.evidence.key_times_s) > 1
     stated = (*reasoning.polar, *reasoning.motion)
-    return min(stated) if (reasoning.motion if moves else stated) else 0.0
+    return min((*stated, *reasoning.repeats)) if (reasoning.motion if moves else stated) else 0.0
 
 
 def _result(reasoning: Reasoning, answer: Mapping[str, Any]) -> float:

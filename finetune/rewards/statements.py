@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from drive_vqa.geometry import wrap_deg
@@ -59,6 +59,7 @@ class Reasoning:
     Attributes:
         polar: agreement in [0, 1] of each statement of a position.
         motion: likewise, of a motion.
+        repeats: likewise, of places that are claimed more than once for one time.
         length_m: stated last before the conclusion, claimed places apart; None: none.
         angle_deg: likewise.
         position_m: likewise, (x, y).
@@ -66,6 +67,7 @@ class Reasoning:
 
     polar: tuple[float, ...]
     motion: tuple[float, ...]
+    repeats: tuple[float, ...]
     length_m: float | None
     angle_deg: float | None
     position_m: Xy | None
@@ -74,11 +76,13 @@ class Reasoning:
 def read_reasoning(trace: ReadTrace) -> Reasoning:
     """Statements of the steps of a trace."""
     text = "\n".join(step for step in trace.steps if not step.startswith(_CONCLUDES))
-    xy_of = {(place.name, round(place.offset_s, 1)): _xy(place) for place in trace.places}
+    claimed = _claimed(trace.places)
+    xy_of = {key: (sum(x) / len(x), sum(y) / len(y)) for key, (x, y) in claimed.items()}
     positions = _last(_POSITION, text)
     return Reasoning(
         polar=(*_polar(text), *_along(text, xy_of)),
         motion=(*_moved(text, xy_of), *_leads(text, xy_of), *_gone(text)),
+        repeats=tuple(_spread(x, y) for x, y in claimed.values()),
         length_m=next(iter(_last(_LENGTH, text)), None),
         angle_deg=next(iter(_last(_ANGLE, text)), None),
         position_m=(positions[0], positions[1]) if positions else None,
@@ -96,6 +100,23 @@ def angle_agreement(stated_deg: float, implied_deg: float) -> float:
     """The same for angles told to a degree, a bearing's band as σ."""
     over = abs(float(wrap_deg(stated_deg - implied_deg))) - TOLD_DEG
     return 1.0 if over <= 0 else math.exp(-0.5 * (over / BEARING_BAND_DEG) ** 2)
+
+
+def _claimed(places: Sequence[PlaceClaim]) -> dict[Key, tuple[list[float], list[float]]]:
+    """All x and all y that are claimed for a name and a time."""
+    found: dict[Key, tuple[list[float], list[float]]] = {}
+    for place in places:
+        x_m, y_m = _xy(place)
+        all_x, all_y = found.setdefault((place.name, round(place.offset_s, 1)), ([], []))
+        all_x.append(x_m)
+        all_y.append(y_m)
+    return found
+
+
+def _spread(x_m: list[float], y_m: list[float]) -> float:
+    """Agreement of places that should be one."""
+    low_m, high_m = (min(x_m), min(y_m)), (max(x_m), max(y_m))
+    return _same_place(low_m, high_m, _rounding_m(low_m) + _rounding_m(high_m))
 
 
 def _polar(text: str) -> Iterator[float]:

@@ -1,11 +1,10 @@
 """A searched tree told as chains that end in the right answer.
 
     direct      the steps of a path from the root to a right answer
-    corrected   the same path, with a turn into a branch that found only wrong answers; a sentence notices it and goes back to
-                the last step that both share, or to the beginning
+    corrected   the same path, with a turn into a branch that found only wrong answers; a sentence notices it, and the last step
+                that both share is said again, or where they share none the first right step follows
 
-In a corrected chain the turn back is a step of its own that ends in the point that is gone back to, so that every step still ends
-in a point; back at the beginning there is no point yet, and the sentence stands before the first right step.
+The sentence stands in front of a step, so every step still ends in the point that it is about.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from finetune.search.tree import Node
 ChainStyle = Literal["direct", "corrected"]
 
 GO_BACK = (
-    "Wait, that does not lead to the answer, so back to where I looked before",
-    "That was the wrong way to go on, so I return to this place",
-    "No, this does not settle it; I look here once more and go on from it",
+    "Wait, that does not lead to the answer, so back to this:",
+    "That was the wrong way to go on; once more from here:",
+    "No, this does not settle it. Back to what I saw before:",
 )
 START_AGAIN = (
     "Wait, that does not lead to the answer, so I start again.",
@@ -85,11 +84,9 @@ def _corrected(above: Node, wrong: Node, right: Node) -> Chain:
     shared = above.steps()
     detour, rest = wrong.steps(), right.steps()[len(shared) :]
     variant = zlib.crc32(detour[-1].line.encode()) % len(GO_BACK)
-    if shared:
-        way = (replace(shared[-1], thought=GO_BACK[variant]), *rest)
-    else:  # an answer has a step before it, so there is one to begin with
-        way = (replace(rest[0], thought=f"{START_AGAIN[variant]} {rest[0].thought}"), *rest[1:])
-    return Chain("corrected", (*detour, *way), _text(right))
+    words, way = (GO_BACK, (shared[-1], *rest)) if shared else (START_AGAIN, rest)
+    turned = replace(way[0], thought=f"{words[variant]} {way[0].thought}")
+    return Chain("corrected", (*detour, turned, *way[1:]), _text(right))
 
 
 def _is_right(leaf: Node) -> bool:

@@ -51,8 +51,8 @@ class LocalTeacher:
         messages = vlm.processor.to_model_messages(build_messages(asked.group, asked.question), asked.group, size_px)
 
         def ask(wanted: Request) -> list[str]:
-            said = self._goes_on(messages, wanted, asked) if self._thinks else self._follows(messages, wanted, asked)
-            conversation, begun = said
+            put = self._goes_on if self._thinks else self._follows
+            conversation, begun = put(messages, wanted, asked)
             with self._turn:  # random numbers belong to the process, and draws of two questions must not mix
                 texts = vlm.generate(
                     [conversation] * wanted.count,

@@ -106,7 +106,7 @@ def search(
         out: the file of chains, see `records`; what failed is listed beside it, in FILE.errors.jsonl.
         settings: of each search.
         harvest: which chains are kept; None: the usual.
-        limit: only the first so many questions.
+        limit: only so many questions, drawn evenly from all logs by the seed; a greater one draws more.
         workers: questions searched side by side; above 1 for servers only.
 
     Raises:
@@ -115,7 +115,7 @@ def search(
     """
     kept = harvest or Harvest()
     begun = begin_records(out, {"teacher": teacher.name, "split": split, **asdict(settings), **asdict(kept)})
-    asked = questions_to_ask(store, split)[:limit]
+    asked = sorted(questions_to_ask(store, split), key=lambda one: _draw(one, settings.seed))[:limit]
     if not asked:
         raise ConfigError(f"split {split!r} of {store.root} has no questions to search: name another --split")
     done = set(begun.searched)
@@ -172,6 +172,12 @@ def search_question(
 def question_seed(qa_id: str, seed: int) -> int:
     """The seed of a question's search: independent of which other questions are asked. 31 bits, less what requests add."""
     return int.from_bytes(hashlib.sha256(f"{seed} {qa_id}".encode()).digest()[:4], "big") >> 2
+
+
+def _draw(asked: PromptedQuestion, seed: int) -> tuple[int, str]:
+    """What questions are sorted by: as good as at random."""
+    qa_id = asked.question["qa_id"]
+    return question_seed(qa_id, seed), qa_id
 
 
 def _row(chain: Chain, asked: PromptedQuestion, truth: Mapping[str, Any], teacher: str, seed: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from drive_vqa.traces import decimal
 from drive_vqa.vlm.mentions import image_of_point
 from eval.predictions import storable
 from eval.reasoning.read import read_trace
@@ -35,7 +36,7 @@ class GroundedStep:
     """A thought and the pixel that it is about.
 
     Attributes:
-        thought: its words without the closing point; one line, no angle brackets.
+        thought: its words without the closing point; one line, no angle brackets. Tells the time of an earlier image.
         point_px: (u, v), whole pixels of the original image.
         context: place in `group["context"]` of the image that the point lies in.
     """
@@ -111,8 +112,25 @@ def _step(line: str, group: Mapping[str, Any]) -> Proposal | Refusal:
     thought = line[: last.start()].strip() if last else ""
     if last is None or not thought or not told.well_formed:
         return "no_point"
-    step = GroundedStep(thought, (int(last[1]), int(last[2])), image_of_point(group, line, last.start()))
+    offset_s = told.points[-1].offset_s
+    context = _context(image_of_point(group, line, last.start()), offset_s, group)
+    if offset_s is None:
+        thought += _time_words(group["context"][context]["offset_s"])
+    step = GroundedStep(thought, (int(last[1]), int(last[2])), context)
     return step if _is_inside(step, group) else "outside"
+
+
+def _context(place: int, offset_s: float | None, group: Mapping[str, Any]) -> int:
+    """The image at a time that is told in the form of the dialect; without one the image that other words tell."""
+    if offset_s is None:
+        return place
+    views = group["context"]
+    return min(range(len(views)), key=lambda one: (abs(views[one]["offset_s"] - offset_s), one != place, -one))
+
+
+def _time_words(offset_s: float) -> str:
+    """What the dialect says of a point that is not of now, so that all who read the step know its image."""
+    return f", {decimal(-offset_s)} seconds ago," if offset_s else ""
 
 
 def _is_inside(step: GroundedStep, group: Mapping[str, Any]) -> bool:

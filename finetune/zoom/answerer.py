@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from PIL import Image
 
+from drive_vqa.errors import ModelError
 from drive_vqa.marks import marked_frames
 from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
-from drive_vqa.vlm import Sampling, Vlm
-from eval.predict import Answerer, PromptedQuestion
-from finetune.zoom.crops import CropPreset
+from drive_vqa.vlm import RUN_FILE, Sampling, Vlm
+from eval.predict import Answerer, PromptedQuestion, VlmAnswerer, open_vlm
+from finetune.zoom.crops import PRESETS, CropPreset
 from finetune.zoom.dialogue import Dialogue, hold, speaking
 from finetune.zoom.session import ZoomSession
 from finetune.zoom.views import group_views
@@ -40,6 +43,47 @@ def zoom_answerer(
         return [in_pixels(vlm, asked, held) for asked, held in zip(batch, holder(batch), strict=True)]
 
     return answer
+
+
+def open_zoom_answerer(
+    model: str,
+    adapter: Path | None,
+    preset: CropPreset,
+    *,
+    device: str | None = None,
+    max_new_tokens: int | None = None,
+    sampling: Sampling | None = None,
+) -> VlmAnswerer:
+    """As `eval.predict.vlm_answerer`, with looks.
+
+    Args:
+        model: see there.
+        adapter: see there.
+        preset: how looks are taken, see `tuned_zoom`.
+        device: see there.
+        max_new_tokens: longest turn; default: what the model was tuned to need.
+        sampling: None: greedy.
+
+    Raises:
+        ModelError: there is no such model, or its chat template cannot be given tools.
+    """
+    vlm, name = open_vlm(model, adapter, device)
+    answer = zoom_answerer(vlm, preset, max_new_tokens=max_new_tokens, sampling=sampling)
+    return VlmAnswerer(answer, f"{name}+zoom", vlm.regions)
+
+
+def tuned_zoom(run: Path) -> CropPreset | None:
+    """How looks were taken when a run was tuned or refined; None: it knows none.
+
+    Raises:
+        ModelError: its record is missing or damaged, or names a preset that is not known.
+    """
+    path = run / RUN_FILE
+    try:
+        name = json.loads(path.read_text(encoding="utf-8")).get("zoom")
+        return None if name is None else PRESETS[name]
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} does not say how looks were taken: give the folder of a finished run") from error
 
 
 def dialogue_holder(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
+from drive_vqa.data_uri import jpeg_uri
 from drive_vqa.errors import DriveVqaError
 from drive_vqa.marks import marked_frame
 from drive_vqa.prompt import time_line
@@ -70,13 +67,7 @@ def _drawn(store: Store, group: Row, width_px: int) -> Iterator[Frame]:
         width = min(width_px, view["width"])
         size_px = (width, max(1, round(width * view["height"] / view["width"])))
         try:
-            uri, missing = _jpeg_uri(marked_frame(store, group, index, size_px)), ""
+            uri, missing = jpeg_uri(marked_frame(store, group, index, size_px), JPEG_QUALITY), ""
         except DriveVqaError:
             uri, missing = "", f"{view['path']} is missing or cannot be read."
         yield Frame(uri, title, f"Image {index + 1}, {title}, {view['camera']}", missing, *size_px)
-
-
-def _jpeg_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=JPEG_QUALITY, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -62,6 +62,14 @@ def test_repeating_what_is_true_adds_nothing():
     assert paid(*(MOVED,) * 20) == 0.5
 
 
+def test_two_places_at_one_time_contradict_each_other_in_any_order():
+    story = (MOVED, LEADS, EXPECTS)
+    false = seen(NOW, 0.0) + " is at <pos>30.0 m, 0°</pos>."
+    assert paid(*SIGHTS, SIGHTS[1], *story) == 1.0
+    assert paid(*SIGHTS, false, *story) == pytest.approx(paid(false, *SIGHTS, *story)) == pytest.approx(0.5, abs=1e-3)
+    assert paid(*SIGHTS, SIGHTS[1], answer="I cannot tell.") == 0.0  # a place said twice is no story
+
+
 def test_the_present_calls_for_a_position():
     along = "The center of Region 3 is 3.00 m along my heading and 4.00 m to my left, which is 5.0 m away."
     place = seen(NOW, 0.0) + " is at <pos>5.0 m, 53°</pos>."

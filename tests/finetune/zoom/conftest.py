@@ -1,9 +1,13 @@
 """Frames to look at, and processors that know the zoom."""
 
+import copy
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trl
 from PIL import Image
 
 from drive_vqa.region_forms import box_of
@@ -17,6 +21,7 @@ from tests.finetune.conftest import _group as painted_group
 from tests.finetune.conftest import _questions as painted_questions
 from tests.painted_store import write_painted_store
 
+LIBRARY = Path(trl.__file__).parent / "chat_templates"
 FRAME_PX = (168, 112)
 PRESET = CropPreset(side_px=40, shown_px=56, looks=2)
 
@@ -42,6 +47,22 @@ def frames():
 def zooming(processor):
     """The processor of the tiny model, with tools."""
     return tool_processor(processor)
+
+
+def with_template(processor, template):
+    """A copy with another chat template."""
+    tokenizer = copy.deepcopy(processor.tokenizer)
+    tokenizer.chat_template = template
+    return replace(processor, tokenizer=tokenizer)
+
+
+@pytest.fixture(params=["tiny", "qwen2_5_vl", "qwen3_vl"])
+def own(request, processor, family_vlm):
+    """The processors of the tiny model, of Qwen2.5-VL and of Qwen3-VL with the templates that came with the latter two."""
+    if request.param == "tiny":
+        return processor
+    template = (LIBRARY / f"{request.param}.jinja").read_text()
+    return with_template(family_vlm(request.param).processor, template)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 from drive_vqa.errors import ModelError
 from eval.predict import predict, questions_to_ask
 from finetune.zoom import answerer
-from finetune.zoom.answerer import in_pixels, opening, zoom_answerer
+from finetune.zoom.answerer import in_pixels, open_zoom_answerer, opening, tuned_zoom, zoom_answerer
+from finetune.zoom.crops import PRESETS
 from finetune.zoom.look import Look
 from tests.finetune.conftest import SIZE_PX
 from tests.finetune.zoom.conftest import PRESET, turn
@@ -48,3 +49,20 @@ def test_questions_of_a_store_are_answered_with_looks(store, vlm, monkeypatch, t
 def test_a_model_of_a_family_without_tools_is_refused(family_vlm):
     with pytest.raises(ModelError, match="keeps no tool calls"):
         zoom_answerer(family_vlm("smolvlm"), PRESET)
+
+
+def test_a_run_says_how_it_looked_and_is_opened_so(base, tmp_path):
+    (tmp_path / "run.json").write_text('{"zoom": "vstar"}')
+    assert tuned_zoom(tmp_path) == PRESETS["vstar"]
+    (tmp_path / "run.json").write_text('{"answers": "plain"}')
+    assert tuned_zoom(tmp_path) is None
+    opened = open_zoom_answerer(str(base), None, PRESET, device="cpu")
+    assert opened.name == f"{base.name}+zoom"
+    assert opened.regions == "marks"
+
+
+@pytest.mark.parametrize("record", ["", "[1]", '{"zoom": "telescope"}', '{"zoom": ["drive"]}', '{"zoom": 3}'])
+def test_a_record_that_says_nothing_sensible_is_refused(record, tmp_path):
+    (tmp_path / "run.json").write_text(record)
+    with pytest.raises(ModelError, match=r"run\.json"):
+        tuned_zoom(tmp_path)

@@ -1,5 +1,6 @@
 """Dialogues as batches, on the painted store with evidence."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,17 +13,24 @@ from finetune.guards.batch_images import check_batch_images
 from finetune.guards.parity import check_parity
 from finetune.loss import answer_loss
 from finetune.packing import IGNORED
+from finetune.zoom.calls import read_call
 from finetune.zoom.cold_start import ZoomAnswers, turns_in
 from finetune.zoom.collate import ZoomCollator
 from finetune.zoom.dialogue import calls_in
+from finetune.zoom.model_units import turns_in_model_units
+from finetune.zoom.session import ZoomSession
 from finetune.zoom.templates import tool_processor
+from finetune.zoom.views import frame_scales, group_views
 from tests.finetune.conftest import FRAMES, SIZE_PX
-from tests.finetune.zoom.conftest import PRESET, trace
+from tests.finetune.zoom.conftest import LIBRARY, PRESET, trace, with_template
 
 
 @pytest.fixture(params=["qwen2_5_vl", "qwen3_vl"])
 def model(request, family_vlm):
-    return family_vlm(request.param)
+    """Each with the chat template that came with its family."""
+    vlm = family_vlm(request.param)
+    template = (LIBRARY / f"{request.param}.jinja").read_text()
+    return replace(vlm, processor=with_template(vlm.processor, template))
 
 
 @pytest.fixture
@@ -79,15 +87,34 @@ def test_crops_are_in_the_forward_pass_in_the_order_of_their_placeholders(collat
     assert abs(float(right - other)) > 1e-3
 
 
-def test_calls_are_in_the_units_of_the_family_and_crops_are_where_they_say(collator, shown, model):
+def test_calls_are_in_the_units_of_the_family(collator, shown, model):
     answers = [question["answer"] for question in shown[0].lesson.questions]
     batch = collator([shown[:1]])
-    text = collator.processor.tokenizer.decode(batch["input_ids"][0])
-    in_pixels = [call for answer in answers for call in calls_in(answer)]
-    written = calls_in(text)
+    text = collator.processor.tokenizer.decode(batch["labels"][0][batch["labels"][0] != IGNORED])
+    in_pixels, written = [call for answer in answers for call in calls_in(answer)], calls_in(text)
     assert len(written) == len(in_pixels)
-    scaled = model.processor.family.model_type == "qwen3_vl"
-    assert (written == in_pixels) != scaled
+    assert (written == in_pixels) == (model.processor.family.model_type == "qwen2_5_vl")
+    assert [read_call(one, collator_scales(collator, shown[0])).context for one in written] == [
+        json.loads(one)["arguments"]["frame"] - 1 for one in in_pixels
+    ]
+
+
+def test_crops_show_what_the_calls_ask_for(collator, shown, evident, model):
+    batch = collator([shown[:1]])
+    (first, *_) = (call for question in shown[0].lesson.questions for call in calls_in(question["answer"]))
+    views = group_views(evident, shown[0].lesson.group, collator.processor, SIZE_PX)
+    in_units = turns_in_model_units(
+        shown[0].lesson.questions[0]["answer"], shown[0].lesson.group, collator.processor, SIZE_PX
+    )
+    assert first in shown[0].lesson.questions[0]["answer"]
+    crop = ZoomSession(views, PRESET).look(calls_in(in_units[0])[0]).crop
+    expected = collator.processor.images([crop]).inputs["pixel_values"]
+    before = int(batch["image_grid_thw"].prod(dim=1)[:FRAMES].sum())
+    assert torch.equal(batch["pixel_values"][before : before + len(expected)], expected)
+
+
+def collator_scales(collator, shown):
+    return frame_scales(shown.lesson.group, collator.processor, SIZE_PX)
 
 
 def test_a_lesson_without_looks_is_the_usual_one(collator, shown):

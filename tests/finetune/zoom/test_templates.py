@@ -1,10 +1,7 @@
 import copy
 import itertools
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
-import trl
 from jinja2 import TemplateError
 from transformers.utils import get_json_schema
 from trl.chat_template_utils import is_chat_template_prefix_preserving, parse_response, supports_tool_calling
@@ -13,9 +10,8 @@ from drive_vqa.errors import ModelError
 from finetune.zoom.environment import ZoomEnvironment
 from finetune.zoom.templates import qwen_template, tool_processor, tool_template
 from finetune.zoom.trl_processor import trl_processor
-from tests.finetune.zoom.conftest import call, turn
+from tests.finetune.zoom.conftest import call, turn, with_template
 
-LIBRARY = Path(trl.__file__).parent / "chat_templates"
 IMAGE = {"type": "image"}
 ASKED = {"type": "text", "text": "How far is Region 1?\nA. 5 m\nB. 10 m"}
 PLAIN = {
@@ -43,23 +39,8 @@ DIALOGUE = [
 ]
 
 
-def with_template(processor, template):
-    tokenizer = copy.deepcopy(processor.tokenizer)
-    tokenizer.chat_template = template
-    return replace(processor, tokenizer=tokenizer)
-
-
 def is_tiny(processor):
     return len(processor.tokenizer.chat_template) < 1000
-
-
-@pytest.fixture(params=["tiny", "qwen2_5_vl", "qwen3_vl"])
-def own(request, processor, family_vlm):
-    """The processors of the tiny model, of Qwen2.5-VL and of Qwen3-VL with the templates that came with the latter two."""
-    if request.param == "tiny":
-        return processor
-    template = (LIBRARY / f"{request.param}.jinja").read_text()
-    return with_template(family_vlm(request.param).processor, template)
 
 
 def test_without_tools_it_is_the_own_template_token_for_token(own):

@@ -1,6 +1,7 @@
 """TRL's own GRPOTrainer with looks, on the tiny model: what is generated is scripted, all else is real."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from drive_vqa.vlm import load_vlm
 from finetune.rewards.trl import said_text
 from finetune.zoom.dialogue import one_trace, said_in
 from finetune.zoom.environment import ZoomEnvironment
-from finetune.zoom.session import Observation
+from finetune.zoom.session import Observation, ZoomSession, forced_prefix
 from finetune.zoom.templates import tool_processor
 from finetune.zoom.tokens import observation_ids, observation_tokens, processed_crops
 from finetune.zoom.trl_batch import ZoomRollouts, check_crops, is_finished, without_unfinished
@@ -174,12 +175,24 @@ def _logps(run, pixel_values):
     return logps
 
 
-def test_trl_writes_an_observation_in_the_tokens_that_we_count(run, session):
-    processor, trainer = run["processor"], run["trainer"]
+def test_trl_writes_an_observation_in_the_tokens_that_we_count(own, frames):
+    from trl import GRPOTrainer
+
+    processor = tool_processor(own)
+    library = trl_processor(processor)
+    trainer = SimpleNamespace(
+        _is_vlm=True,
+        processing_class=library,
+        _tokenizer=library.tokenizer,
+        chat_template=None,
+        chat_template_kwargs={},
+    )
+    session = ZoomSession(image_views(frames, processor), PRESET)
     for asked in (call(coordinate=[50, 60]), "no call", call(coordinate=[50, 60])):
         observation = session.look(asked)
         ours = observation_ids(processor, [observation], processed_crops(processor, [observation]))
-        assert trainer._get_tool_suffix_ids([observation.message]) == ours
+        forced = processor.answer_ids(forced_prefix([observation.message]))[:-1]
+        assert [*GRPOTrainer._get_tool_suffix_ids(trainer, [observation.message]), *forced] == ours
         assert len(ours) <= observation_tokens(processor, PRESET)
 
 

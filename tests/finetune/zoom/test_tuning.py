@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from drive_vqa.tracking import TrackedRun
 from drive_vqa.vlm import load_run
 from finetune import sft
 from finetune.config import Evaluation, FinetuneConfig, LearningRates
@@ -42,7 +43,9 @@ def small_crops(monkeypatch):
 
 def test_dialogues_are_learned_under_all_guards(evident, tmp_path, monkeypatch):
     out = tmp_path / "run"
-    monkeypatch.setattr(sft, "mlflow_run", lambda *_, **__: nullcontext(MagicMock()))  # takes longer than all else
+    monkeypatch.setattr(
+        sft, "mlflow_run", lambda *_, **__: nullcontext(MagicMock(spec=TrackedRun))
+    )  # takes longer than all else
     sft.finetune(evident, CONFIG, model="tiny", out=out, answers=trace)
     assert json.loads((out / "run.json").read_text())["zoom"] == "tiny"
     samples = (out / "samples.md").read_text()
