@@ -16,50 +16,54 @@ from jaxtyping import Float
 from drive_vqa.region_forms import NAME
 from eval.evidence.judge import same_time, seen_iou
 from eval.evidence.points import inside
-from eval.evidence.truth import TrueEvidence
+from eval.evidence.truth import TrueBox, TrueEvidence
 from eval.reasoning.trace import PointClaim, SeenClaim
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Where a claim belongs.
+class JudgedClaim:
+    """A claimed box or point.
 
     Attributes:
-        context: place of the image in `group["context"]`.
-        agreement: greatest IoU of a box with a box of the evidence of its time; of a point 1 inside of one, else 0. None: the
+        claim: as read.
+        agreement: of a box the greatest IoU with a box of the evidence of its time; of a point 1 inside of one, else 0. None: the
             evidence holds no box.
     """
 
-    context: int
+    claim: SeenClaim | PointClaim
     agreement: float | None
 
 
-def place_boxes(seen: Sequence[SeenClaim], evidence: TrueEvidence, group: Mapping[str, Any]) -> list[Placed]:
-    """Each told box in its image; the group has images."""
-    return _place(seen, seen_iou(evidence, seen), evidence, group)
+@dataclass(frozen=True)
+class ClaimedFrame:
+    """An image with what is true and what is claimed in it.
+
+    Attributes:
+        context: place of the image in `group["context"]`.
+        true: boxes of the evidence.
+        claims: in the order in which they were told.
+    """
+
+    context: int
+    true: tuple[TrueBox, ...]
+    claims: tuple[JudgedClaim, ...]
 
 
-def place_points(points: Sequence[PointClaim], evidence: TrueEvidence, group: Mapping[str, Any]) -> list[Placed]:
-    """Each point in its image; the group has images."""
-    points_px = np.array([(point.u_px, point.v_px) for point in points], dtype=np.float64).reshape(-1, 2)
-    boxes_px = np.array([box.box_px for box in evidence.boxes], dtype=np.float64).reshape(-1, 4)
-    agreement = inside(points_px, boxes_px).T & same_time(evidence, points)
-    return _place(points, agreement.astype(np.float64), evidence, group)
-
-
-def _place(
-    claims: Sequence[SeenClaim | PointClaim],
-    agreement: Float[np.ndarray, "true told"],
-    evidence: TrueEvidence,
-    group: Mapping[str, Any],
-) -> list[Placed]:
-    if not evidence.boxes:
-        return [Placed(claimed_context(claim, group), None) for claim in claims]
-    best, found = agreement.max(axis=0), []
-    for claim, row, share in zip(claims, agreement.argmax(axis=0), best, strict=True):
-        context = evidence.boxes[row].context if share > 0 else claimed_context(claim, group)
-        found.append(Placed(context, float(share)))
-    return found
+def claimed_frames(
+    claims: Sequence[SeenClaim | PointClaim], evidence: TrueEvidence, group: Mapping[str, Any]
+) -> list[ClaimedFrame]:
+    """The images in which something is claimed or true, in the order of the group, which has images."""
+    told: dict[int, list[JudgedClaim]] = {}
+    for claim in claims:
+        context, judged = _judged(claim, evidence, group)
+        told.setdefault(context, []).append(judged)
+    true = {box.context for box in evidence.boxes}
+    return [
+        ClaimedFrame(
+            context, tuple(box for box in evidence.boxes if box.context == context), tuple(told.get(context, ()))
+        )
+        for context in sorted(true | told.keys())
+    ]
 
 
 def claimed_context(claim: SeenClaim | PointClaim, group: Mapping[str, Any]) -> int:
@@ -76,3 +80,22 @@ def claimed_context(claim: SeenClaim | PointClaim, group: Mapping[str, Any]) -> 
         return abs(group["context"][context]["offset_s"] - offset_s), context not in showing, -context
 
     return min(range(len(group["context"])), key=order)
+
+
+def _judged(claim: SeenClaim | PointClaim, evidence: TrueEvidence, group: Mapping[str, Any]) -> tuple[int, JudgedClaim]:
+    """The image that a claim is looked for in, and the claim."""
+    if not evidence.boxes:
+        return claimed_context(claim, group), JudgedClaim(claim, None)
+    agreement = _agreement(claim, evidence)
+    best = int(agreement.argmax())
+    context = evidence.boxes[best].context if agreement[best] > 0 else claimed_context(claim, group)
+    return context, JudgedClaim(claim, float(agreement[best]))
+
+
+def _agreement(claim: SeenClaim | PointClaim, evidence: TrueEvidence) -> Float[np.ndarray, "true"]:
+    """With each box of the evidence."""
+    if isinstance(claim, SeenClaim):
+        return seen_iou(evidence, [claim])[:, 0]
+    boxes_px = np.array([box.box_px for box in evidence.boxes], dtype=np.float64).reshape(-1, 4)
+    is_in = inside(np.array([[claim.u_px, claim.v_px]], dtype=np.float64), boxes_px)[0]
+    return np.asarray(is_in & same_time(evidence, [claim])[:, 0], dtype=np.float64)

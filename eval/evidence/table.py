@@ -6,6 +6,7 @@ boxes and times count 0 there, as a missing answer fails. Names in `_traced_only
 many texts do reason. What a dialect cannot say is left out: `vigorl` has no boxes, and neither it nor `treevgr` says "now".
 
     grounding.traced, .well_formed                    share of the answered questions whose text has a step; follows the grammar
+    grounding.accuracy                                share of these questions whose answer is right: what hiding evidence lowers
     grounding.miou_recall, .miou_precision, .miou_matched   told boxes
     grounding.key_time_recall, .key_time_precision    told times
     grounding.temporal_iou, .visual_iou               V-STaR's T and S, over the times of images
@@ -81,7 +82,8 @@ def evidence_metrics(store: Store, answered: Answered, told: pd.DataFrame, diale
         StoreError: a table is missing, or lacks a group.
     """
     judged = list(_judged(store, answered.cases, _first_texts(told), dialect))
-    found = estimates(dict(_samples(judged, SAYS[dialect])), answered.cases)
+    samples = dict(_samples(judged, SAYS[dialect])) | {"grounding.accuracy": _right(judged, answered)}
+    found = estimates(samples, answered.cases)
     return found | (_chain(judged, answered) if BOTH.items() <= SAYS[dialect].items() else {})
 
 
@@ -134,11 +136,16 @@ def _sample(values: list[tuple[int, float]]) -> Sample:
     return Sample(np.array([value for _, value in values], dtype=np.float64), rows)
 
 
+def _right(judged: list[JudgedTrace], answered: Answered) -> Sample:
+    """Whether the answer is right, over the questions that have evidence."""
+    rows = np.array([row for row, _ in _values(judged, "iou_recall")], dtype=np.int64)
+    return Sample(answered.verdicts["success"].to_numpy()[rows].astype(np.float64), rows)
+
+
 def _chain(judged: list[JudgedTrace], answered: Answered) -> dict[str, Estimate]:
     """AM and LGM of the means of A, T and S over the questions that have evidence."""
     times, boxes = _sample(_values(judged, "temporal_iou")), _sample(_values(judged, "visual_iou"))
-    right = answered.verdicts["success"].to_numpy()[times.rows].astype(np.float64)
-    parts = np.stack([right, times.values, boxes.values], axis=1)
+    parts = np.stack([_right(judged, answered).values, times.values, boxes.values], axis=1)
     logs, frames = (answered.cases[name].to_numpy()[times.rows] for name in ("log_code", "frame_code"))
     return {
         "grounding.am": estimate_of_means(parts, logs, frames, arithmetic_mean),

@@ -18,6 +18,7 @@ from drive_vqa.errors import DriveVqaError
 from drive_vqa.geometry import wrap_deg
 from drive_vqa.marks import marked_frames
 from drive_vqa.prompt import time_line
+from eval.report.claims import Reasoning, reasonings
 from eval.report.inputs import Evaluation
 from eval.report.numbers import type_title
 
@@ -74,6 +75,7 @@ class Card:
     facts: tuple[str, ...]
     frames: tuple[Frame, ...]
     missing: str
+    reasoning: Reasoning | None
 
 
 def danger(row: Mapping[str, Any]) -> float:
@@ -134,14 +136,16 @@ def cards(evaluation: Evaluation, count: int) -> list[Card]:
     rows = _records(choose(evaluation.answers, count))
     groups = {(row["log_id"], row["group_id"]): row for row in rows}
     frames = {group: _frames(evaluation, row) for group, row in groups.items()}
-    return [_card(row, *frames[row["log_id"], row["group_id"]]) for row in rows]
+    reached = reasonings(evaluation, rows)
+    return [_card(row, *frames[row["log_id"], row["group_id"]], reached.get(row["qa_id"])) for row in rows]
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
-def _card(row: Mapping[str, Any], frames: tuple[Frame, ...], missing: str) -> Card:
+def _card(row: Mapping[str, Any], frames: tuple[Frame, ...], missing: str, reasoning: Reasoning | None) -> Card:
+    text = row["text"] if reasoning is None or reasoning.answer is None else reasoning.answer
     return Card(
         qa_id=row["qa_id"],
         family=row["family"],
@@ -151,11 +155,12 @@ def _card(row: Mapping[str, Any], frames: tuple[Frame, ...], missing: str) -> Ca
         question=row["question"],
         options=tuple(row["options"]) if row["options"] is not None else (),
         truth=row["answer"],
-        text=_shorten(row["text"]),
+        text=_shorten(text),
         quantities=quantities(row),
         facts=_facts(row),
         frames=frames,
         missing=missing,
+        reasoning=reasoning,
     )
 
 

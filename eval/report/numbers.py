@@ -100,6 +100,9 @@ DIMENSIONS = {
     "safety by range": "Distance mistakes by true distance (m)",
 }
 YES_NO = {"true": "Yes", "false": "No"}
+HUNDREDTHS = re.compile(r".*\.m?lgm")
+"""Numbers without a unit that are no shares, told in hundredths."""
+
 UNITS = {"_m": " m", "_deg": "°", "_mps": " m/s", "_s": " s"}
 
 
@@ -148,13 +151,14 @@ def cell(name: str, number: Number | None) -> Cell:
     """Write a metric; shares become percent, other units keep theirs."""
     if number is None or number.value is None:
         return Cell("–", "", "no answers to count")
-    unit = _unit(name)
+    unit, is_share = _unit(name), HUNDREDTHS.fullmatch(name) is None
     scale = 1.0 if unit else 100.0
-    suffix = unit or " %"
+    suffix = unit or (" %" if is_share else "")
     text = f"{scale * number.value:.1f}"
     spread = _spread(number, scale)
-    share = None if unit else min(max(number.value, 0.0), 1.0)
-    low, high = (None, None) if unit else (number.low, number.high)
+    is_share = is_share and not unit
+    share = min(max(number.value, 0.0), 1.0) if is_share else None
+    low, high = (number.low, number.high) if is_share else (None, None)
     return Cell(text + suffix, spread, f"{text}{suffix}, {_interval(number, scale, suffix)}", share, low, high)
 
 

@@ -16,6 +16,7 @@ from drive_vqa.config import flatten
 from drive_vqa.errors import DriveVqaError
 from drive_vqa.store import Store, replacing
 from eval.report import gallery, numbers, overlays, plots
+from eval.report.grounding import grounding_tables
 from eval.report.inputs import Evaluation, read_evaluation
 
 HERE = Path(__file__).parent
@@ -95,6 +96,7 @@ def _numbers(evaluation: Evaluation) -> dict[str, Any]:
         "sentences": numbers.verdict_sentences(metrics),
         "below": numbers.is_below(metrics, "constant_velocity"),
         "safety": numbers.safety_rows(metrics),
+        "grounding": grounding_tables(metrics),
         "types": numbers.type_rows(metrics, families),
         "slices": numbers.slice_tables(metrics),
         "every_number": numbers.all_rows(metrics),

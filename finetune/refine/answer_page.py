@@ -10,7 +10,8 @@ from pathlib import Path
 from drive_vqa.data_uri import jpeg_uri
 from drive_vqa.prompt import time_line
 from eval.evidence.drawing import draw_claims
-from eval.evidence.placing import place_boxes, place_points
+from eval.evidence.placing import claimed_frames
+from eval.reasoning.trace import PointClaim, SeenClaim
 from finetune.refine.sampled import SampledAnswer
 
 HERE = Path(__file__).parent
@@ -86,61 +87,14 @@ def _answer(one: SampledAnswer) -> AnswerCard:
 
 def _pictures(one: SampledAnswer) -> Iterator[Picture]:
     """Frames in which something is to be seen or claimed, and crops in the order in which they were looked at."""
-    views = one.asked.group["context"]
-    frames, crops = one.images[: len(views)], one.images[len(views) :]
-    for place, (frame, view) in enumerate(zip(frames, views, strict=False)):
-        true = [box for box in one.asked.truth.evidence.boxes if box.context == place]
-        claimed = [claim for claim in one.trace.seen if _is_in(claim, view, views)]
-        if true or claimed:
-            yield Picture(_uri(_drawn(frame, view, true, claimed)), time_line(view["offset_s"], view["camera"]).rstrip(":"))
-    for number, crop in enumerate(crops, start=1):
-        yield Picture(_uri(crop), f"look {number}")
-
-
-def _is_in(claim: SeenClaim, view: Mapping[str, Any], views: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a claim is about the time of an image; one without a time about the last."""
-    offset_s = 0.0 if claim.offset_s is None else claim.offset_s
-    nearest = min(abs(other["offset_s"] - offset_s) for other in views)
-    return bool(abs(view["offset_s"] - offset_s) == nearest)
-
-
-def _drawn(
-    frame: Image.Image, view: Mapping[str, Any], true: Sequence[TrueBox], claimed: Sequence[SeenClaim]
-) -> Image.Image:
-    """True boxes green, claimed ones orange and dashed."""
-    shown = frame.resize((SHOWN_WIDTH_PX, max(1, round(frame.height * SHOWN_WIDTH_PX / frame.width))))
-    scale = (shown.width / view["width"], shown.height / view["height"])
-    pen = ImageDraw.Draw(shown)
-    for box in true:
-        pen.rectangle(_scaled(box.box_px, scale, shown.size), outline=TRUE_RGB, width=LINE_PX)
-    for claim in claimed:
-        _dashed(pen, _scaled(claim.box_px, scale, shown.size))
-    return shown
-
-
-def _scaled(box_px: Sequence[float], scale: tuple[float, float], size: tuple[int, int]) -> tuple[float, ...]:
-    """In shown pixels, inside the picture; a model may claim anything."""
-    u = sorted(min(max(value * scale[0], 0.0), size[0] - 1.0) for value in box_px[0::2])
-    v = sorted(min(max(value * scale[1], 0.0), size[1] - 1.0) for value in box_px[1::2])
-    return u[0], v[0], u[1], v[1]
-
-
-def _dashed(pen: ImageDraw.ImageDraw, box: tuple[float, ...]) -> None:
-    u0, v0, u1, v1 = box
-    for (from_u, from_v), (to_u, to_v) in (
-        ((u0, v0), (u1, v0)),
-        ((u1, v0), (u1, v1)),
-        ((u1, v1), (u0, v1)),
-        ((u0, v1), (u0, v0)),
-    ):
-        length = max(abs(to_u - from_u), abs(to_v - from_v))
-        for start in range(0, int(length) + 1, 2 * DASH_PX):
-            ends = [min(place / max(length, 1), 1.0) for place in (start, start + DASH_PX)]
-            line = [(from_u + (to_u - from_u) * share, from_v + (to_v - from_v) * share) for share in ends]
-            pen.line(line, fill=CLAIMED_RGB, width=LINE_PX)
-
-
-def _uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, format="JPEG", quality=75)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    group = one.asked.group
+    views = group["context"]
+    claims: list[SeenClaim | PointClaim] = [*one.trace.seen, *one.trace.points]
+    if len(one.images) >= len(views):
+        for frame in claimed_frames(claims, one.asked.truth.evidence, group):
+            view, image = views[frame.context], one.images[frame.context]
+            shown = image.resize((SHOWN_WIDTH_PX, max(1, round(image.height * SHOWN_WIDTH_PX / image.width))))
+            drawn = draw_claims(shown, (view["width"], view["height"]), frame)
+            yield Picture(jpeg_uri(drawn), time_line(view["offset_s"], view["camera"]).rstrip(":"))
+    for number, crop in enumerate(one.images[len(views) :], start=1):
+        yield Picture(jpeg_uri(crop), f"look {number}")

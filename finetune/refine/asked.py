@@ -27,11 +27,13 @@ class AskedQuestion:
     """A question with what it is about and what is true.
 
     Attributes:
+        store: where it is from.
         question: row of the `questions` table as it is asked.
         group: row of the `groups` table.
         truth: what answers are judged by.
     """
 
+    store: Store
     question: Row
     group: Row
     truth: Truth
@@ -135,7 +137,7 @@ def _asked(
         group = groups[question["group_id"]]
         turned = in_form(question, group, regions)
         if turned is not None:
-            yield places[row], AskedQuestion(turned, group, truth_of(turned, evidence_of(question, group)))
+            yield places[row], AskedQuestion(store, turned, group, truth_of(turned, evidence_of(question, group)))
 
 
 def _groups(store: Store, log_id: str, wanted: set[str]) -> list[Row]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
 from drive_vqa.vlm import ChatProcessor
 from finetune.loss import forward_inputs
@@ -76,6 +77,12 @@ class SharedPrompts:
         portion: dict[str, Any] = self._buffered_inputs[self._step % per_batch]
         return portion
 
+    def evaluate(self, *arguments: Any, **options: Any) -> dict[str, float]:
+        """A look at held-out questions; all looks draw by the same seeds."""
+        self._looks_held_out = 0
+        metrics: dict[str, float] = super().evaluate(*arguments, **options)  # type: ignore[misc]
+        return metrics
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rollout, self._rows = Rollout(self._chat), range(len(inputs))
         self._generator.manual_seed(self._sampling_seed())
@@ -101,7 +108,17 @@ class SharedPrompts:
         self, prompts: list[list[Message]]
     ) -> tuple[list[list[int]], list[list[Shown]], dict[str, Any]]:
         found = [self._rollout.prompt(messages) for messages in prompts]
+        self._check_room(max(len(prompt.ids) for prompt, _ in found))
         return [list(prompt.ids) for prompt, _ in found], [frames for _, frames in found], {}
+
+    def _check_room(self, prompt_tokens: int) -> None:
+        longest = int(self.model.config.get_text_config().max_position_embeddings)
+        needed = prompt_tokens + self._sampling.max_new_tokens
+        if needed > longest:
+            raise ModelError(
+                f"a question of {prompt_tokens} tokens with an answer of {self._sampling.max_new_tokens} does not fit into the "
+                f"{longest} that the model takes: lower answer_tokens, or tune with smaller images"
+            )
 
     def _generate(self, prompts: list[list[Message]]) -> tuple[Any, ...]:
         with self._timed("generation"):

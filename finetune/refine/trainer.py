@@ -29,6 +29,7 @@ from finetune.rewards.trl import reward_functions
 from finetune.zoom.crops import PRESETS as ZOOMS
 from finetune.zoom.environment import ZoomEnvironment
 from finetune.zoom.templates import tool_processor
+from finetune.zoom.tokens import observation_tokens
 from finetune.zoom.trl_batch import ForcedAnswers
 
 REFERENCE = "ref"
@@ -64,7 +65,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
         device: of the model.
 
     Raises:
-        ConfigError: there is no such preset of rewards or zoom.
+        ConfigError: there is no such preset of rewards or zoom, or dialogues have no room for its looks.
         DependencyError: vLLM is asked for and not installed.
         ModelError: the model has no template for the calls of a zoom.
     """
@@ -90,7 +91,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
         args=_arguments(task, preset, device),
         train_dataset=prompts.dataset(task.asked),
         eval_dataset=None if task.held_out is None else prompts.dataset(task.held_out),
-        environment_factory=_environment(config, prompts),
+        environment_factory=_environment(config, prompts, chat),
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
@@ -110,10 +111,18 @@ def named(known: Mapping[str, Value], name: str, setting: str) -> Value:
     return known[name]
 
 
-def _environment(config: RefineConfig, prompts: Prompts) -> Any:
+def _environment(config: RefineConfig, prompts: Prompts, chat: ChatProcessor) -> Any:
+    """What looks are taken in; None without a zoom."""
     if config.zoom is None:
         return None
-    return partial(ZoomEnvironment, prompts.views, named(ZOOMS, config.zoom, "zoom"))
+    preset = named(ZOOMS, config.zoom, "zoom")
+    shown = preset.looks * observation_tokens(chat, preset)
+    if config.answer_tokens <= shown:
+        raise ConfigError(
+            f"{preset.looks} looks of zoom={config.zoom} take {shown} tokens of the {config.answer_tokens} that a dialogue may "
+            "have: raise answer_tokens, or take another zoom"
+        )
+    return partial(ZoomEnvironment, prompts.views, preset)
 
 
 def _sampling(config: RefineConfig, vlm: Vlm, chat: ChatProcessor) -> Sampling:

@@ -113,6 +113,8 @@ def _step(line: str, group: Mapping[str, Any]) -> Proposal | Refusal:
     if last is None or not thought or not told.well_formed:
         return "no_point"
     offset_s = told.points[-1].offset_s
+    if offset_s is None and any(point.offset_s is not None for point in told.points):
+        offset_s = 0.0  # the time that is told is of another point
     context = _context(image_of_point(group, line, last.start()), offset_s, group)
     if offset_s is None:
         thought += _time_words(group["context"][context]["offset_s"])

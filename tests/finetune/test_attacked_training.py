@@ -135,12 +135,20 @@ def test_a_folder_holds_one_training(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_outlives_its_training_does_not_hold_its_folder(tmp_path: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    is_running = fork.Event()
     with only_run(tmp_path, is_main_process=True):
-        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker = fork.Process(target=_work, args=(is_running,))
         worker.start()
+        assert is_running.wait(30)
     try:
         with only_run(tmp_path, is_main_process=True):
             assert worker.is_alive()
     finally:
         worker.kill()
         worker.join()
+
+
+def _work(is_running: Any) -> None:
+    is_running.set()
+    time.sleep(60)

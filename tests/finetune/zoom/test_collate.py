@@ -74,6 +74,22 @@ def test_packed_dialogues_are_worth_what_the_plain_model_says(collator, shown, m
     assert parity.difference < 1e-4
 
 
+def test_positions_behind_crops_are_the_models_own(collator, shown, model):
+    """Each question alone, numbered by the library; packed it goes on behind the shared prefix with the same numbers."""
+    alone, processor = replace(collator, packed=False)([shown[:1]]), collator.processor
+    together = collator([shown[:1]])
+    prefix = int((together["segment"] == 0).sum())
+    for place in range(len(shown[0].lesson.questions)):
+        ids = alone["input_ids"][place : place + 1, : int((alone["segment"][place] >= 0).sum())]
+        looks = len(calls_in(shown[0].lesson.questions[place]["answer"]))
+        grid = torch.cat([together["image_grid_thw"][:FRAMES], together["image_grid_thw"][-1:].repeat(looks, 1)])
+        types = (ids == processor.image_token_id).int()
+        expected, _ = model.model.model.get_rope_index(ids, mm_token_type_ids=types, image_grid_thw=grid)
+        assert torch.equal(alone["position_ids"][:, place, : ids.shape[1]], expected[:, 0])
+        own = together["position_ids"][:, 0, together["segment"][0] == place + 1]
+        assert torch.equal(own, expected[:, 0, prefix:])
+
+
 def test_crops_are_in_the_forward_pass_in_the_order_of_their_placeholders(collator, shown, model):
     batch = collator([shown[:1]])
     check_batch_images(batch, collator.processor)

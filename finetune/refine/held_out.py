@@ -1,0 +1,97 @@
+"""What a run earns on held-out questions: one greedy answer each, with looks where the run knows them, judged by a preset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from drive_vqa.marks import marked_frames
+from drive_vqa.prompt import build_messages
+from drive_vqa.region_forms import style_of
+from drive_vqa.vlm import Vlm, load_run
+from eval.predict import PromptedQuestion, grey_frames
+from eval.statistics import Estimate, estimate_mean
+from finetune.refine.asked import Asked, AskedQuestion
+from finetune.rewards.completion import Completion
+from finetune.rewards.presets import Preset
+from finetune.rewards.score import read_completion, score_completions, totals
+from finetune.zoom.answerer import dialogue_holder, tuned_zoom
+from finetune.zoom.look import Look
+
+BATCH = 32
+RIGHT = 1.0
+"""Accuracy of a right answer; wrong ones have at most half."""
+
+
+def judge_run(
+    run: Path, asked: Asked, preset: Preset, *, blank: bool = False, device: str | None = None
+) -> pd.DataFrame:
+    """One row a question.
+
+    Args:
+        run: output folder of `finetune` or `refine`.
+        asked: questions.
+        preset: of rewards.
+        blank: show grey images in the place of frames; without looks then.
+        device: where the model runs.
+
+    Returns:
+        `qa_id`, `log` and `frame` as numbers, `text`, `right` (0 or 1), `total`, and each reward by its name (NaN where it does
+        not apply).
+    """
+    vlm = load_run(run, device=device)
+    completions = list(_answers(vlm, run, asked.questions, preset, blank=blank))
+    truths = [one.truth for one in asked.questions]
+    scores = score_completions(preset, completions, truths, progress=1.0)
+    frame = pd.DataFrame({name: np.array(values, dtype=np.float64) for name, values in scores.items()})
+    logs = [one.group["log_id"] for one in asked.questions]
+    frames = [f"{one.group['log_id']}/{one.group['frame']}" for one in asked.questions]
+    return frame.assign(
+        qa_id=[one.question["qa_id"] for one in asked.questions],
+        log=pd.factorize(np.array(logs))[0],
+        frame=pd.factorize(np.array(frames))[0],
+        text=[one.text for one in completions],
+        right=(frame["accuracy"] >= RIGHT).astype(np.float64),
+        total=totals(preset, scores),
+    )
+
+
+def estimate(judged: pd.DataFrame, column: str) -> Estimate:
+    """Mean of a column with a 95 % interval by bootstrap over logs; questions that it does not apply to are left out."""
+    told = judged[judged[column].notna()]
+    return estimate_mean(told[column].to_numpy(), told["log"].to_numpy(), told["frame"].to_numpy())
+
+
+def _answers(
+    vlm: Vlm, run: Path, questions: Sequence[AskedQuestion], preset: Preset, *, blank: bool
+) -> Iterator[Completion]:
+    zoom = None if blank else tuned_zoom(run)
+    for start in range(0, len(questions), BATCH):
+        some = questions[start : start + BATCH]
+        told: list[tuple[str, tuple[Look, ...], bool]]
+        if zoom is None:
+            told = [(text, (), True) for text in _single_turn(vlm, some, blank=blank)]
+        else:
+            held = dialogue_holder(vlm, zoom)([_prompted(one) for one in some])
+            told = [(one.text, one.looks, one.finished) for one in held]
+        for one, (text, looks, finished) in zip(some, told, strict=True):
+            said = vlm.processor.from_model_text(text, one.group, vlm.image_size_px, asked=one.question["question"])
+            yield read_completion(preset, said, one.truth, looks=looks, finished=finished)
+
+
+def _single_turn(vlm: Vlm, questions: Sequence[AskedQuestion], *, blank: bool) -> list[str]:
+    frames_of = grey_frames if blank else marked_frames
+    style, size_px = style_of(vlm.regions), vlm.image_size_px
+    frames = [frames_of(one.store, one.group, size_px, style=style) for one in map(_prompted, questions)]
+    messages = [
+        vlm.processor.to_model_messages(build_messages(one.group, {**one.question, "answer": None}), one.group, size_px)
+        for one in questions
+    ]
+    return vlm.generate(messages, frames)
+
+
+def _prompted(one: AskedQuestion) -> PromptedQuestion:
+    return PromptedQuestion(one.store, one.group, one.question)
