@@ -170,18 +170,27 @@ def vlm_answerer(
         ConfigError: both controls at once.
         ModelError: there is no such model.
     """
+    frames_of, control = frames_shown(blank=blank, hide=hide, seed=seed)
+    vlm, name = open_vlm(model, adapter, device)
+    answer = _asking(vlm, max_new_tokens, frames_of, sampling, by_evidence=hide is not None)
+    return VlmAnswerer(answer, f"{name}{control}", vlm.regions)
+
+
+def frames_shown(*, blank: bool = False, hide: Hide | None = None, seed: int = 0) -> tuple[FramesOf, str]:
+    """What is shown with a question, and what a control adds to the name of a model; arguments as for `vlm_answerer`.
+
+    Raises:
+        ConfigError: both controls at once.
+    """
     if blank and hide:
         raise ConfigError("grey images have nothing to hide: take one of blank and hide")
-    vlm, name = open_vlm(model, adapter, device)
 
     def frames_of(asked: PromptedQuestion, size_px: tuple[int, int] | None, style: Style) -> list[Image.Image]:
         if hide:
             return hidden_frames(asked.store, asked.group, asked.evidence, size_px, hide=hide, style=style, seed=seed)
         return (grey_frames if blank else marked_frames)(asked.store, asked.group, size_px, style=style)
 
-    control = "+blank" if blank else f"+hide-{hide}" if hide else ""
-    answer = _asking(vlm, max_new_tokens, frames_of, sampling, by_evidence=hide is not None)
-    return VlmAnswerer(answer, f"{name}{control}", vlm.regions)
+    return frames_of, "+blank" if blank else f"+hide-{hide}" if hide else ""
 
 
 def open_vlm(model: str, adapter: Path | None = None, device: str | None = None) -> tuple[Vlm, str]:

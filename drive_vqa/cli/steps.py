@@ -288,20 +288,9 @@ def _merge(arguments: argparse.Namespace) -> int:
 def _predict(arguments: argparse.Namespace) -> int:
     if arguments.samples > 1 and arguments.temperature is None:
         raise ConfigError("--samples needs --temperature: without it all answers to a question are the same")
-    from drive_vqa.vlm import Sampling
-    from eval.predict import predict, vlm_answerer
+    from eval.predict import predict
 
-    store = Store.open(arguments.store)
-    drawn = None if arguments.temperature is None else Sampling(arguments.temperature, seed=arguments.seed)
-    asked = vlm_answerer(
-        arguments.model,
-        arguments.adapter,
-        device=arguments.device,
-        blank=arguments.blank,
-        hide=arguments.hide,
-        seed=arguments.seed,
-        sampling=drawn,
-    )
+    store, asked = Store.open(arguments.store), _answerer(arguments)
     out = predict(
         store,
         arguments.split,
@@ -315,6 +304,20 @@ def _predict(arguments: argparse.Namespace) -> int:
     )
     logger.info("predictions: %s", out)
     return 0
+
+
+def _answerer(arguments: argparse.Namespace) -> Any:
+    """Who answers: with looks, if the adapter was tuned to take some."""
+    from drive_vqa.vlm import Sampling
+    from eval.predict import vlm_answerer
+    from finetune.zoom.answerer import open_zoom_answerer, tuned_zoom
+
+    drawn = None if arguments.temperature is None else Sampling(arguments.temperature, seed=arguments.seed)
+    named = {name: getattr(arguments, name) for name in ("device", "blank", "hide", "seed")}
+    looks = None if arguments.adapter is None else tuned_zoom(arguments.adapter)
+    if looks is None:
+        return vlm_answerer(arguments.model, arguments.adapter, sampling=drawn, **named)
+    return open_zoom_answerer(arguments.model, arguments.adapter, looks, sampling=drawn, **named)
 
 
 def _search(arguments: argparse.Namespace) -> int:

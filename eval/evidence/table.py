@@ -11,9 +11,10 @@ many texts do reason. What a dialect cannot say is left out: `vigorl` has no box
     grounding.key_time_recall, .key_time_precision    told times
     grounding.temporal_iou, .visual_iou               V-STaR's T and S, over the times of images
     grounding.am, .lgm                                V-STaR's AM and LGM of A, T and S over these questions, not in hundredths
+    grounding.mam, .mlgm                              the same as means of two chains, see `eval.evidence.event_chains`
     grounding.points_in_box, .places_in_band          over the questions whose text has some
 
-`eval.evidence.judge` says what each is. A trace tells what, when and where at once: V-STaR's two chains are one here.
+`eval.evidence.judge` says what each is. AM and LGM take a trace for one chain that tells what, when and where at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from drive_vqa.errors import StoreError
 from drive_vqa.store import Store
 from drive_vqa.traces import Dialect
 from eval.evidence.chains import arithmetic_mean, log_geometric_mean
+from eval.evidence.event_chains import event_chains
 from eval.evidence.judge import EvidenceFigures, judge_evidence
 from eval.evidence.truth import TrueEvidence, read_evidence
 from eval.panel import Answered, Sample, estimates
@@ -143,11 +145,12 @@ def _right(judged: list[JudgedTrace], answered: Answered) -> Sample:
 
 
 def _chain(judged: list[JudgedTrace], answered: Answered) -> dict[str, Estimate]:
-    """AM and LGM of the means of A, T and S over the questions that have evidence."""
+    """AM and LGM of the means of A, T and S over the questions that have evidence, and of V-STaR's chains among them."""
     times, boxes = _sample(_values(judged, "temporal_iou")), _sample(_values(judged, "visual_iou"))
     parts = np.stack([_right(judged, answered).values, times.values, boxes.values], axis=1)
     logs, frames = (answered.cases[name].to_numpy()[times.rows] for name in ("log_code", "frame_code"))
     return {
         "grounding.am": estimate_of_means(parts, logs, frames, arithmetic_mean),
         "grounding.lgm": estimate_of_means(parts, logs, frames, log_geometric_mean),
+        **event_chains(answered, times.rows, times.values, boxes.values),
     }

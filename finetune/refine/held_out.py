@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from drive_vqa.marks import marked_frames
 from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from drive_vqa.vlm import Vlm, load_run
-from eval.predict import PromptedQuestion, grey_frames
+from eval.predict import FramesOf, PromptedQuestion, frames_shown
 from eval.statistics import Estimate, estimate_mean
 from finetune.refine.asked import Asked, AskedQuestion
 from finetune.rewards.completion import Completion
@@ -35,7 +34,7 @@ def judge_run(
         run: output folder of `finetune` or `refine`.
         asked: questions.
         preset: of rewards.
-        blank: show grey images in the place of frames; without looks then.
+        blank: show grey images in the place of frames, also where it looks.
         device: where the model runs.
 
     Returns:
@@ -68,24 +67,24 @@ def estimate(judged: pd.DataFrame, column: str) -> Estimate:
 def _answers(
     vlm: Vlm, run: Path, questions: Sequence[AskedQuestion], preset: Preset, *, blank: bool
 ) -> Iterator[Completion]:
-    zoom = None if blank else tuned_zoom(run)
+    zoom, (frames_of, _) = tuned_zoom(run), frames_shown(blank=blank)
     for start in range(0, len(questions), BATCH):
         some = questions[start : start + BATCH]
         told: list[tuple[str, tuple[Look, ...], bool]]
         if zoom is None:
-            told = [(text, (), True) for text in _single_turn(vlm, some, blank=blank)]
+            told = [(text, (), True) for text in _single_turn(vlm, some, frames_of)]
         else:
-            held = dialogue_holder(vlm, zoom)([_prompted(one) for one in some])
+            holder = dialogue_holder(vlm, zoom, frames_of=frames_of if blank else None)
+            held = holder([_prompted(one) for one in some])
             told = [(one.text, one.looks, one.finished) for one in held]
         for one, (text, looks, finished) in zip(some, told, strict=True):
             said = vlm.processor.from_model_text(text, one.group, vlm.image_size_px, asked=one.question["question"])
             yield read_completion(preset, said, one.truth, looks=looks, finished=finished)
 
 
-def _single_turn(vlm: Vlm, questions: Sequence[AskedQuestion], *, blank: bool) -> list[str]:
-    frames_of = grey_frames if blank else marked_frames
+def _single_turn(vlm: Vlm, questions: Sequence[AskedQuestion], frames_of: FramesOf) -> list[str]:
     style, size_px = style_of(vlm.regions), vlm.image_size_px
-    frames = [frames_of(one.store, one.group, size_px, style=style) for one in map(_prompted, questions)]
+    frames = [frames_of(_prompted(one), size_px, style) for one in questions]
     messages = [
         vlm.processor.to_model_messages(build_messages(one.group, {**one.question, "answer": None}), one.group, size_px)
         for one in questions

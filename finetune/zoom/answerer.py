@@ -13,31 +13,38 @@ from drive_vqa.marks import marked_frames
 from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from drive_vqa.vlm import RUN_FILE, Sampling, Vlm
-from eval.predict import Answerer, PromptedQuestion, VlmAnswerer, open_vlm
+from eval.hiding import Hide
+from eval.predict import Answerer, FramesOf, PromptedQuestion, VlmAnswerer, frames_shown, open_vlm
 from finetune.zoom.crops import PRESETS, CropPreset
 from finetune.zoom.dialogue import Dialogue, hold, speaking
 from finetune.zoom.session import ZoomSession
-from finetune.zoom.views import group_views
+from finetune.zoom.views import group_views, image_views
 
 Holder = Callable[[Sequence[PromptedQuestion]], list[Dialogue]]
 """Questions → their dialogues, held to their ends."""
 
 
 def zoom_answerer(
-    vlm: Vlm, preset: CropPreset, *, max_new_tokens: int | None = None, sampling: Sampling | None = None
+    vlm: Vlm,
+    preset: CropPreset,
+    *,
+    frames_of: FramesOf | None = None,
+    max_new_tokens: int | None = None,
+    sampling: Sampling | None = None,
 ) -> Answerer:
     """An answerer for `eval.predict`: what was said in a dialogue as one trace, in pixels of the original images.
 
     Args:
         vlm: tuned on dialogues, or a checkpoint that knows tools.
         preset: how looks are taken.
+        frames_of: what is shown and looked at in a control; None: the frames.
         max_new_tokens: longest turn; default: `answer_tokens`.
         sampling: None: greedy.
 
     Raises:
         ModelError: its chat template cannot be given tools.
     """
-    holder = dialogue_holder(vlm, preset, max_new_tokens=max_new_tokens, sampling=sampling)
+    holder = dialogue_holder(vlm, preset, frames_of=frames_of, max_new_tokens=max_new_tokens, sampling=sampling)
 
     def answer(batch: list[PromptedQuestion]) -> list[str]:
         return [in_pixels(vlm, asked, held) for asked, held in zip(batch, holder(batch), strict=True)]
@@ -52,9 +59,12 @@ def open_zoom_answerer(
     *,
     device: str | None = None,
     max_new_tokens: int | None = None,
+    blank: bool = False,
+    hide: Hide | None = None,
+    seed: int = 0,
     sampling: Sampling | None = None,
 ) -> VlmAnswerer:
-    """As `eval.predict.vlm_answerer`, with looks.
+    """As `eval.predict.vlm_answerer`, with looks; controls change what is looked at too.
 
     Args:
         model: see there.
@@ -62,14 +72,20 @@ def open_zoom_answerer(
         preset: how looks are taken, see `tuned_zoom`.
         device: see there.
         max_new_tokens: longest turn; default: what the model was tuned to need.
+        blank: see there.
+        hide: see there.
+        seed: see there.
         sampling: None: greedy.
 
     Raises:
+        ConfigError: both controls at once.
         ModelError: there is no such model, or its chat template cannot be given tools.
     """
+    frames_of, control = frames_shown(blank=blank, hide=hide, seed=seed)
     vlm, name = open_vlm(model, adapter, device)
-    answer = zoom_answerer(vlm, preset, max_new_tokens=max_new_tokens, sampling=sampling)
-    return VlmAnswerer(answer, f"{name}+zoom", vlm.regions)
+    shown = frames_of if control else None
+    answer = zoom_answerer(vlm, preset, frames_of=shown, max_new_tokens=max_new_tokens, sampling=sampling)
+    return VlmAnswerer(answer, f"{name}+zoom{control}", vlm.regions)
 
 
 def tuned_zoom(run: Path) -> CropPreset | None:
@@ -87,21 +103,32 @@ def tuned_zoom(run: Path) -> CropPreset | None:
 
 
 def dialogue_holder(
-    vlm: Vlm, preset: CropPreset, *, max_new_tokens: int | None = None, sampling: Sampling | None = None
+    vlm: Vlm,
+    preset: CropPreset,
+    *,
+    frames_of: FramesOf | None = None,
+    max_new_tokens: int | None = None,
+    sampling: Sampling | None = None,
 ) -> Holder:
     """As `zoom_answerer`, with all of the dialogues: looks and crops too."""
     generate = speaking(vlm, max_new_tokens, sampling)
 
     def holder(batch: Sequence[PromptedQuestion]) -> list[Dialogue]:
-        dialogues = [opening(vlm, asked, preset) for asked in batch]
+        dialogues = [opening(vlm, asked, preset, frames_of) for asked in batch]
         hold(dialogues, generate)
         return dialogues
 
     return holder
 
 
-def opening(vlm: Vlm, asked: PromptedQuestion, preset: CropPreset) -> Dialogue:
+def opening(vlm: Vlm, asked: PromptedQuestion, preset: CropPreset, frames_of: FramesOf | None = None) -> Dialogue:
     """The dialogue about a question before its first turn.
+
+    Args:
+        vlm: the model.
+        asked: the question.
+        preset: how looks are taken.
+        frames_of: see `zoom_answerer`.
 
     Raises:
         StoreError: a frame is gone or of unknown size.
@@ -109,8 +136,13 @@ def opening(vlm: Vlm, asked: PromptedQuestion, preset: CropPreset) -> Dialogue:
     """
     group, shown_px, style = asked.group, vlm.image_size_px, style_of(vlm.regions)
     messages = vlm.processor.to_model_messages(build_messages(group, asked.question), group, shown_px)
-    frames: list[Image.Image] = marked_frames(asked.store, group, shown_px, style=style)
-    views = group_views(asked.store, group, vlm.processor, shown_px, style=style)
+    frames: list[Image.Image]
+    if frames_of is None:
+        frames = marked_frames(asked.store, group, shown_px, style=style)
+        views = group_views(asked.store, group, vlm.processor, shown_px, style=style)
+    else:
+        frames = frames_of(asked, shown_px, style)
+        views = image_views(frames_of(asked, None, style), vlm.processor, shown_px)
     return Dialogue(messages, frames, ZoomSession(views, preset))
 
 

@@ -17,7 +17,7 @@ from drive_vqa.store import Store
 from eval.evaluate import evaluate
 from eval.evidence.drawing import CLAIMED_RGB, TRUE_RGB
 from eval.report import gallery, write_report
-from eval.report.claims import MOST_CLAIMS, MOST_FRAMES, MOST_STEPS, WIDTH_PX
+from eval.report.claims import MOST_CLAIMS, MOST_FRAMES, MOST_STEPS, WIDTH_PX, reasonings
 from eval.report.grounding import grounding_tables
 from eval.report.inputs import Number, read_evaluation
 from eval.report.numbers import cell
@@ -64,8 +64,9 @@ def root(tmp_path_factory):
     answers = [{"qa_id": qa_id, "model": "m", "sample": 0, "text": text} for qa_id, text in TEXTS.items()]
     pq.write_table(table_from_rows("predictions", answers), root / "reasoned.parquet")
     shutil.rmtree(root / "evaluation")
-    uri = f"sqlite:///{root / 'mlflow.db'}"
-    evaluate(store, root / "reasoned.parquet", root / "evaluation", traces="drive", tracking_uri=uri)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
+        evaluate(store, root / "reasoned.parquet", root / "evaluation", traces="drive")
     return root
 
 
@@ -74,13 +75,14 @@ def copy(root, tmp_path):
     return shutil.copytree(root, tmp_path / "world")
 
 
-def reasonings(root):
-    return {card.qa_id: card.reasoning for card in gallery.cards(read_evaluation(root / "evaluation"), 24)}
+def reasoned_of(root):
+    evaluation = read_evaluation(root / "evaluation")
+    return reasonings(evaluation, evaluation.answers.to_dict("records"))
 
 
 @pytest.fixture(scope="module")
 def found(root):
-    return reasonings(root)
+    return reasoned_of(root)
 
 
 def pixels(picture):
@@ -164,20 +166,21 @@ def test_the_page_escapes_all_of_it_and_tells_the_evaluators_numbers(root):
 
 
 def test_without_images_or_tracks_the_steps_are_told(copy):
-    words = [step.text for step in reasonings(copy)[HONEST].steps]
+    words = [step.text for step in reasoned_of(copy)[HONEST].steps]
     shutil.rmtree(copy / "source")
-    bare = reasonings(copy)[HONEST]
+    bare = reasoned_of(copy)[HONEST]
     assert [step.text for step in bare.steps] == words
     assert not any(step.pictures for step in bare.steps)
     assert bare.summary == "Reasoning: 2 steps, 1 of 1 claims on the evidence"
     shutil.rmtree(copy / "store/tracks")
-    assert reasonings(copy)[HONEST].summary == "Reasoning: 2 steps"
+    assert reasoned_of(copy)[HONEST].summary == "Reasoning: 2 steps"
 
 
 def test_where_no_reasoning_was_asked_for_none_is_shown(tmp_path_factory):
     world = built_world(tmp_path_factory.getbasetemp())
-    assert set(reasonings(world).values()) == {None}
     evaluation = read_evaluation(world / "evaluation")
+    assert reasoned_of(world) == {}
+    assert {card.reasoning for card in gallery.cards(evaluation, 2)} == {None}
     assert grounding_tables(evaluation.metrics) == {}
 
 

@@ -253,6 +253,13 @@ def test_a_cold_start_learns_the_chains(store: Store, tmp_path: Path) -> None:
     answers = pickle.loads(pickle.dumps(RecordedAnswers(out, "drive")))
     assert answers(store, "", {}, {"qa_id": "group-1-side"}) in {row["drive_text"] for row in chains}
     assert answers(store, "", {}, {"qa_id": "group-1-distance"}) is None
+    whole = read_records(out)
+    judged = [{**row, "answer_right": right} for row, right in zip(chains, [False, None, *[True] * 4], strict=True)]
+    write_records(out, replace(whole, chains=whole.chains.slice(0, 0)).with_more(judged, []))
+    known = {row["qa_id"] for row in judged[2:]}
+    for row in judged:
+        text = RecordedAnswers(out, "vigorl")(store, "", {}, {"qa_id": row["qa_id"]})
+        assert (text is not None) == (row["qa_id"] in known)
     with pytest.raises(ConfigError, match="dialect=treevgr"):
         RecordedAnswers(out, "treevgr")
     with pytest.raises(StoreError, match="no file of chains"):

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from drive_vqa.errors import ModelError
-from eval.predict import predict, questions_to_ask
+from eval.predict import frames_shown, predict, questions_to_ask
 from finetune.zoom import answerer
 from finetune.zoom.answerer import in_pixels, open_zoom_answerer, opening, tuned_zoom, zoom_answerer
 from finetune.zoom.crops import PRESETS
@@ -44,6 +44,18 @@ def test_questions_of_a_store_are_answered_with_looks(store, vlm, monkeypatch, t
     out = predict(store, "train", answer, tmp_path / "p.parquet", model_name="scripted", batch_size=4, limit=4)
     texts = pq.read_table(out)["text"].to_pylist()
     assert texts == ["<think>\nHere.\nHere.\n</think>\n<answer>4 images</answer>"] * 4
+
+
+def test_a_blank_control_is_grey_wherever_it_looks(store, vlm):
+    frames_of, control = frames_shown(blank=True)
+    (asked, *_) = questions_to_ask(store, "train")
+    held = opening(replace(vlm, image_size_px=SIZE_PX), asked, PRESET, frames_of)
+    held.add(turn("Here.", 1, coordinate=[50, 60]))
+    assert control == "+blank"
+    assert [image.getcolors() for image in held.images] == [
+        [(image.width * image.height, (128, 128, 128))] for image in held.images
+    ]
+    assert len(held.images) == 3
 
 
 def test_a_model_of_a_family_without_tools_is_refused(family_vlm):
