@@ -43,12 +43,13 @@ PARTS = {
 
 
 def grounding_tables(metrics: Mapping[str, Number]) -> dict[str, list[Row]]:
-    """The tables by their titles; none where no reasoning was asked for."""
+    """The tables by their titles, without numbers over no cases; none where no reasoning was asked for."""
     if TRACED not in metrics:
         return {}
+    found = {name for name, number in metrics.items() if number.n}
     tables = {
         title: [
-            _row(f"grounding.{name}", words, metrics) for name, words in part.items() if f"grounding.{name}" in metrics
+            _row(f"grounding.{name}", words, metrics) for name, words in part.items() if f"grounding.{name}" in found
         ]
         for title, part in PARTS.items()
     }
