@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
@@ -71,6 +72,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
     """
     from trl import GRPOTrainer
 
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # it warns of its environments each time
     if task.config.vllm and find_spec("vllm") is None:
         raise DependencyError("vllm=true needs vLLM and CUDA: pip install vllm, or set vllm=false")
     config, vlm = task.config, task.policy.vlm
