@@ -42,6 +42,26 @@ def load_config(kind: type[Config], file: Path | None = None, overrides: Iterabl
         raise ConfigError(_explain(error, kind, file, overrides)) from error
 
 
+def load_recipe(kind: type[Config], folder: Path, recipe: str, overrides: Iterable[str] = ()) -> Config:
+    """A config by the name of a recipe, or by the path of a YAML file.
+
+    Args:
+        kind: see `load_config`.
+        folder: of the recipes that have names.
+        recipe: name or path.
+        overrides: see `load_config`.
+
+    Raises:
+        ConfigError: there is no such recipe, or a setting is wrong.
+    """
+    named = folder / f"{recipe}.yaml"
+    file = named if named.is_file() else Path(recipe)
+    if not file.is_file():
+        names = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        raise ConfigError(f"there is no recipe {recipe!r}: give a YAML file or one of {names}")
+    return load_config(kind, file, overrides)
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """A resolved config as plain JSON-ready data."""
     data: dict[str, Any] = TypeAdapter(type(config)).dump_python(config, mode="json")

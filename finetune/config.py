@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from drive_vqa.config import flatten, load_config, strict_config
-from drive_vqa.errors import ConfigError
+from drive_vqa.config import flatten, strict_config
+from drive_vqa.config import load_recipe as load_any_recipe
 from drive_vqa.region_forms import RegionForm
 from drive_vqa.traces import Dialect
 from finetune.zoom.crops import PRESETS as ZOOMS
@@ -298,14 +298,5 @@ def _check_order(curriculum: tuple[Chapter, ...]) -> None:
 
 
 def load_recipe(recipe: str, overrides: Iterable[str] = ()) -> FinetuneConfig:
-    """A recipe by its name in finetune/recipes, or by the path of a YAML file, with dotted overrides over it.
-
-    Raises:
-        ConfigError: there is no such recipe, or a setting is wrong.
-    """
-    named = RECIPES / f"{recipe}.yaml"
-    file = named if named.is_file() else Path(recipe)
-    if not file.is_file():
-        names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-        raise ConfigError(f"there is no recipe {recipe!r}: give a YAML file or one of {names}")
-    return load_config(FinetuneConfig, file, overrides)
+    """A recipe of finetune/recipes, or a YAML file; see `drive_vqa.config.load_recipe`."""
+    return load_any_recipe(FinetuneConfig, RECIPES, recipe, overrides)

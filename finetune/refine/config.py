@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from drive_vqa.config import flatten, load_config, strict_config
-from drive_vqa.errors import ConfigError
+from drive_vqa.config import flatten, strict_config
+from drive_vqa.config import load_recipe as load_any_recipe
 from finetune.config import LoraSettings
 from finetune.rewards.presets import Aggregation
 
@@ -156,14 +156,5 @@ def _check_ranges(config: RefineConfig) -> None:
 
 
 def load_recipe(recipe: str, overrides: Iterable[str] = ()) -> RefineConfig:
-    """A recipe by its name in finetune/refine/recipes, or by the path of a YAML file, with dotted overrides over it.
-
-    Raises:
-        ConfigError: there is no such recipe, or a setting is wrong.
-    """
-    named = RECIPES / f"{recipe}.yaml"
-    file = named if named.is_file() else Path(recipe)
-    if not file.is_file():
-        names = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
-        raise ConfigError(f"there is no recipe {recipe!r}: give a YAML file or one of {names}")
-    return load_config(RefineConfig, file, overrides)
+    """A recipe of finetune/refine/recipes, or a YAML file; see `drive_vqa.config.load_recipe`."""
+    return load_any_recipe(RefineConfig, RECIPES, recipe, overrides)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ import pytest
 from drive_vqa import chat_endpoint
 from drive_vqa.chat_endpoint import ChatEndpoint
 from drive_vqa.errors import ConfigError, ModelError
+from tests.loopback import serving
 
 Answer = Callable[[BaseHTTPRequestHandler, Any], None]
 
@@ -88,12 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Server()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

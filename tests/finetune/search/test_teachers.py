@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +23,7 @@ from finetune.search.served import SentUnits, ServedTeacher
 from finetune.search.steps import GroundedStep
 from finetune.search.teachers import open_teacher
 from finetune.search.tree import Request, SearchSettings
+from tests.loopback import serving
 
 FIRST = Request((), 2, 5, must_answer=False)
 SECOND = Request((GroundedStep("The car is here", (80, 48), 1),), 1, 6, must_answer=False)
@@ -76,12 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
-    with _Server() as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(_Server()) as running:
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture
