@@ -33,8 +33,8 @@ GREY = (128, 128, 128)
 MARGIN = 0.1
 """Painted around a box on each side, as a share of its own size."""
 
-LEAST_MARGIN_PX = 2.0
-"""In shown pixels."""
+LEAST_MARGIN = 1 / 160
+"""As a share of the image's longer side: some two pixels of a small image."""
 
 
 def hidden_frames(
@@ -58,7 +58,7 @@ def hidden_frames(
         size_px: (width, height) to resize to; None keeps the original size.
         hide: see above.
         style: of drawn marks.
-        seed: of the places of `random`, which follow from it, the group, the marks and `size_px`.
+        seed: of the places of `random`, which follow from it, the group and the marks, and are the same at every size.
 
     Raises:
         StoreError: the log has no images, or an image file is gone.
@@ -71,9 +71,10 @@ def hidden_frames(
         image = marked_frame(store, group, context, size_px, style="none")
         scale = (image.width / view["width"], image.height / view["height"])
         regions = regions_at(group, context)
-        boxes = [_painted_box(regions[mark], scale, image.size) for mark in sorted(marks) if mark in regions]
-        for box in boxes if hide == "evidence" else random_boxes(boxes, image.size, draw):
-            image.paste(GREY, box)
+        original_px = (view["width"], view["height"])
+        boxes = [_painted_box(regions[mark], original_px) for mark in sorted(marks) if mark in regions]
+        for box in boxes if hide == "evidence" else random_boxes(boxes, original_px, draw):
+            image.paste(GREY, _scaled(box, scale))
         shown.append(image if style == "none" else draw_marks(image, regions, scale, style=style))
     return shown
 
@@ -107,16 +108,21 @@ def _free_corners(box_px: tuple[int, int], size_px: tuple[int, int], taken: Sequ
     return free
 
 
-def _painted_box(
-    region: tuple[float, float, float, float], scale: tuple[float, float], size_px: tuple[int, int]
-) -> Box:
-    """A box with its margin in shown pixels, rounded outwards, inside the image and at least one pixel large."""
-    u0, u1 = _painted_range(region[0] * scale[0], region[2] * scale[0], size_px[0])
-    v0, v1 = _painted_range(region[1] * scale[1], region[3] * scale[1], size_px[1])
+def _painted_box(region: tuple[float, float, float, float], size_px: tuple[int, int]) -> Box:
+    """A box with its margin, rounded outwards, inside the image and at least one pixel large."""
+    least = LEAST_MARGIN * max(size_px)
+    u0, u1 = _painted_range(region[0], region[2], least, size_px[0])
+    v0, v1 = _painted_range(region[1], region[3], least, size_px[1])
     return u0, v0, u1, v1
 
 
-def _painted_range(low: float, high: float, limit: int) -> tuple[int, int]:
-    margin = max(MARGIN * (high - low), LEAST_MARGIN_PX)
+def _painted_range(low: float, high: float, least: float, limit: int) -> tuple[int, int]:
+    margin = max(MARGIN * (high - low), least)
     start = min(max(math.floor(low - margin), 0), limit - 1)
     return start, max(min(math.ceil(high + margin), limit), start + 1)
+
+
+def _scaled(box: Box, scale: tuple[float, float]) -> Box:
+    """In shown pixels, rounded outwards."""
+    u0, v0, u1, v1 = box
+    return math.floor(u0 * scale[0]), math.floor(v0 * scale[1]), math.ceil(u1 * scale[0]), math.ceil(v1 * scale[1])

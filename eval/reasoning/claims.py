@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from eval.reasoning.forms import BOX, DISTANCE_AND_BEARING, FOUR_NUMBERS, ONE_NUMBER, TWO_NUMBERS, Form
-from eval.reasoning.trace import Fault, PlaceClaim, PointClaim, SeenClaim
+from eval.reasoning.trace import Fault, PlaceClaim, PointClaim, SeenClaim, TimeClaim
 
 MAX_CLAIMS = 512
 """More is a list, not a thought."""
@@ -34,6 +34,7 @@ class ClaimReader:
         seen: claims of boxes.
         points: claims of points.
         places: claims of places.
+        times: that stand alone.
         faults: what is malformed in the steps.
     """
 
@@ -44,6 +45,7 @@ class ClaimReader:
     seen: list[SeenClaim] = field(default_factory=list)
     points: list[PointClaim] = field(default_factory=list)
     places: list[PlaceClaim] = field(default_factory=list)
+    times: list[TimeClaim] = field(default_factory=list)
     faults: set[Fault] = field(default_factory=set)
     _name: str | None = None
     _offset_s: float | None = None
@@ -129,9 +131,11 @@ class ClaimReader:
 
     def _read_time(self, found: re.Match[str]) -> None:
         """A time without a box."""
-        self._from_now(found["clock"])
+        offset_s = self._from_now(found["clock"])
         if not self.form.lone_times:
             self.faults.add("missing_box")
+        elif offset_s is not None and self._has_room():
+            self.times.append(TimeClaim(offset_s, self._step))
 
     def _read_point(self, found: re.Match[str]) -> None:
         if not (numbers := TWO_NUMBERS.fullmatch(found["pixel"])):
@@ -162,7 +166,7 @@ class ClaimReader:
 
     def _has_room(self) -> bool:
         """Whether one more claim may be kept."""
-        if len(self.seen) + len(self.points) + len(self.places) < MAX_CLAIMS:
+        if len(self.seen) + len(self.points) + len(self.places) + len(self.times) < MAX_CLAIMS:
             return True
         self.faults.add("too_many_claims")
         return False

@@ -6,7 +6,7 @@ whole numbers, a plus sign. Numbers have ASCII digits, at most nine before and n
     drive     `<obj>name</obj><box>[u0,v0,u1,v1]</box>at<t>seconds</t>s`, `<point>(u,v)</point>`, `<pos>d m, θ°</pos>`. The words
               "at" and "s" may be missing, the three tags of what is seen may not. A step is a line.
     open_o3   the first of these alone, with times from the first image. One name and one time may go with several boxes in a
-              row, as its published reward reads it. A time without a box is no claim and no fault: its models tell intervals so.
+              row, as its published reward reads it. A time without a box is no fault: its models tell intervals so.
     treevgr   `<box>[u0,v0,u1,v1]</box>`, which has no name: words do not name it. "N seconds ago" right after it is its time.
     vigorl    `(u, v)` in words; ", N seconds ago," between the point before and it is its time. Metric coordinates, known by
               their unit, `(x, y) m`, are no points. A line ends in a point, which punctuation may follow.

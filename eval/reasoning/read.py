@@ -45,4 +45,5 @@ def read_trace(text: str, dialect: Dialect, *, first_s: float = 0.0) -> ReadTrac
         tuple(reader.places),
         parts.answer,
         tuple(fault for fault in get_args(Fault) if fault in faults),
+        tuple(reader.times),
     )

@@ -105,6 +105,19 @@ class PlaceClaim:
 
 
 @dataclass(frozen=True)
+class TimeClaim:
+    """A time that is told without a box, where the dialect knows such.
+
+    Attributes:
+        offset_s: from now.
+        step: index in `ReadTrace.steps`.
+    """
+
+    offset_s: float
+    step: int
+
+
+@dataclass(frozen=True)
 class ReadTrace:
     """A reasoned answer as read.
 
@@ -115,6 +128,7 @@ class ReadTrace:
         places: likewise.
         answer: the text between the answer tags, stripped; None where there is no single answer.
         faults: what is malformed, each once, in the order of `Fault`.
+        times: told alone, in the order of the text.
     """
 
     steps: tuple[str, ...]
@@ -123,6 +137,7 @@ class ReadTrace:
     places: tuple[PlaceClaim, ...]
     answer: str | None
     faults: tuple[Fault, ...]
+    times: tuple[TimeClaim, ...] = ()
 
     @property
     def well_formed(self) -> bool:

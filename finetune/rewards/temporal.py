@@ -6,7 +6,8 @@
     temporal             the mean of that and of its dual over true times, so that one safe time does not pay; σ from 1 s to
                          0.25 s, as driving frames are half a second apart                          [ours]
 
-Times told with boxes and with points count. Range [0, 1]; None where no image shows anything that the answer rests on.
+Times told with boxes and with points count, and in the published one those that stand alone. Range [0, 1]; None where no image
+shows anything that the answer rests on.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ _INTERVALS = frozenset({"interval", "interval_box"})
 
 def temporal_published(completion: Completion, truth: Truth, progress: float) -> float | None:
     """See the top."""
-    told_s = _told_s(completion)
+    alone_s = [claim.offset_s for claim in completion.trace.times]
+    told_s = np.append(_told_s(completion), alone_s)
     if truth.answer_type in _INTERVALS:
         inside = (told_s >= truth.answer["start_s"]) & (told_s <= truth.answer["end_s"])
         return float(inside.mean()) if len(told_s) else 0.0

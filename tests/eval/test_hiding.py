@@ -16,8 +16,8 @@ CORNERS = ("u0_px", "v0_px", "u1_px", "v1_px")
 BOXES = {(0, 0): (20.0, 30.0, 60.0, 50.0), (0, 1): (150.5, 100.0, 160.0, 120.0), (1, 1): (80.0, 10.0, 100.0, 40.0)}
 """(mark, context) → its box; mark 2 is nowhere in the images."""
 
-PAINTED = {0: [(16, 28, 64, 52)], 1: [(148, 98, 160, 120), (78, 7, 102, 43)]}
-"""By hand: a tenth of a side more, at least two pixels, rounded outwards, inside the image."""
+PAINTED = {0: [(16, 28, 64, 52)], 1: [(149, 98, 160, 120), (78, 7, 102, 43)]}
+"""By hand: a tenth of a side more, at least one pixel (1/160 of the width), rounded outwards, inside the image."""
 
 
 def region(context, box):
@@ -95,8 +95,8 @@ def test_marks_keep_their_outlines_and_numbers_over_nothing(store, group):
 
 def test_a_shown_size_is_painted_sharply(store, group):
     (first, _) = painted(hidden_frames(store, group, (0,), (320, 60), hide="evidence", style="none"))
-    assert np.array_equal(first[:, 32:128].any(axis=1).nonzero()[0], np.arange(13, 27))
-    assert first[13:27, 32:128].all()
+    assert np.array_equal(first[:, 32:128].any(axis=1).nonzero()[0], np.arange(14, 26))
+    assert first[14:26, 32:128].all()
     assert not first[:, :32].any()
 
 
@@ -119,6 +119,14 @@ def test_random_places_follow_from_seed_group_and_evidence(store, group):
 
     assert shown() == shown()
     assert len({shown(), shown(seed=1), shown(group_id="h"), shown(marks=(0, 2))}) == 4
+
+
+def test_random_places_are_the_same_at_every_size(store, group):
+    """So that a closer look at the original frame sees what the small one shows."""
+    large = painted(hidden_frames(store, group, (0, 1), hide="random", style="none"))
+    half = painted(hidden_frames(store, group, (0, 1), (WIDTH // 2, HEIGHT // 2), hide="random", style="none"))
+    for whole, small in zip(large, half, strict=True):
+        assert np.array_equal(small, whole.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).any(axis=(1, 3)))
 
 
 @pytest.mark.parametrize("hide", ["evidence", "random"])

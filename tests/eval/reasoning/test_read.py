@@ -138,8 +138,9 @@ def test_published_prompts_may_open_the_thought():
 
 
 def test_open_o3_may_tell_a_time_alone():
-    read = read_trace(thought("It starts at <t>3.5</t>s."), "open_o3")
+    read = read_trace(thought("It starts at <t>3.5</t>s."), "open_o3", first_s=-2.0)
     assert read.seen == read.faults == ()
+    assert [(time.offset_s, time.step) for time in read.times] == [(1.5, 0)]
     assert faults(thought("It starts at <t>-3.5</t>s.")) == {"missing_box"}
     assert faults(thought("It starts at <t>soon</t>s."), "open_o3") == {"bad_time"}
 

@@ -79,6 +79,12 @@ def test_one_safe_time_pays_as_published_and_half_in_ours():
     assert temporal(one, truth_about(evidence=NOTHING), 1.0) is None
 
 
+def test_times_that_stand_alone_are_paid_as_published_and_not_by_ours():
+    alone = said("It is there at <t>1.0</t>s.", dialect="open_o3")
+    assert temporal_published(alone, TRUTH, 1.0) == 1.0
+    assert temporal(alone, TRUTH, 1.0) == 0.0
+
+
 def test_ours_anneals_from_1_s_to_a_quarter():
     late = said(seen(NOW, -0.5))
     for progress, sigma_s in ((0.0, 1.0), (0.75, 0.25)):
