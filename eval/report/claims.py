@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -160,12 +160,15 @@ def _reasoning(text: str, trace: ReadTrace, shown: Shown | None) -> Reasoning:
 
 
 def _claimed(trace: ReadTrace, shown: Shown | None) -> list[tuple[int, ClaimedFrame]]:
-    """Step by step, the frames in which it claims something."""
+    """Step by step, the frames in which it claims something that no step before it claims."""
     if shown is None:
         return []
-    told: dict[int, list[SeenClaim | PointClaim]] = {}
     claimed: list[SeenClaim | PointClaim] = [*trace.seen, *trace.points]
+    first: dict[SeenClaim | PointClaim, SeenClaim | PointClaim] = {}
     for claim in claimed:
+        first.setdefault(replace(claim, step=0), claim)
+    told: dict[int, list[SeenClaim | PointClaim]] = {}
+    for claim in first.values():
         told.setdefault(claim.step, []).append(claim)
     return [
         (number, frame)

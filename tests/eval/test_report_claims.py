@@ -24,7 +24,8 @@ from eval.report.numbers import cell
 from tests.eval.report_world import LOG, SCRIPT, WIDTH, built_world, image_box
 
 CORNERS = ("u0_px", "v0_px", "u1_px", "v1_px")
-HONEST, SHIFTED, HOSTILE, SILENT = "in_my_path-1-0", "in_my_path-2-0", "in_my_path-3-0", "sign-1-1"
+HONEST, SHIFTED, HOSTILE = "in_my_path-1-0", "in_my_path-2-0", "in_my_path-3-0"
+SILENT, AGAIN = "sign-1-1", "localization_t0-1-0"
 BOX = {frame: [round(image_box("lead", frame, 1.0)[side]) for side in CORNERS] for frame in (1, 2, 3)}
 
 
@@ -45,10 +46,12 @@ TEXTS = {
     SHIFTED: reasoned(f"{told(shifted(BOX[2]))}.", f"Wait, {told(BOX[2], -1.0)} and {told(BOX[2])}.", answer="no"),
     HOSTILE: "<think>\n"
     + "\n".join(
-        " ".join(told(BOX[3], -0.5 * k, SCRIPT.replace("<", "").replace(">", "")) for k in range(20)) for _ in range(40)
+        " ".join(told([number, *BOX[3][1:]], -0.5 * k, SCRIPT.replace("<", "").replace(">", "")) for k in range(20))
+        for number in range(40)
     )
     + f"\n{SCRIPT * 100}",
     SILENT: "none",
+    AGAIN: reasoned(f"{told(BOX[1])}.", f"Still {told(BOX[1])}.", f"Or {told(shifted(BOX[1]))}."),
 }
 
 
@@ -131,6 +134,12 @@ def test_a_corrected_claim_shows_both_frames(found):
         (("Region 0: IoU 1.00", True),),
     ]
     assert found[SHIFTED].summary == "Reasoning: 2 steps, 1 of 3 claims on the evidence"
+
+
+def test_the_same_claim_is_shown_where_it_is_made_first(found):
+    again = found[AGAIN]
+    assert [len(step.pictures) for step in again.steps] == [1, 0, 1]
+    assert again.summary == "Reasoning: 3 steps, 1 of 2 claims on the evidence"
 
 
 def test_what_goes_on_without_end_is_cut(found, root):

@@ -77,6 +77,17 @@ def reasoned(*steps, answer="x"):
     return f"<think>\n{thought}\n</think>\n<answer>{answer}</answer>"
 
 
+def test_answers_are_right_or_wrong_over_questions_with_evidence_alone(asked, tmp_path):
+    """What a control that hides the evidence is compared by; half of them are answered, and others do not count."""
+    rows = rows_of(asked)
+    about = [row for row in rows if row["evidence"]]
+    texts = {row["qa_id"]: row["answer"] for row in about[::2]} | {
+        row["qa_id"]: "x" for row in rows if row not in about
+    }
+    accuracy = metrics_of(asked, tmp_path, texts, traces="drive")["grounding.accuracy"]
+    assert (accuracy["value"], accuracy["n"]) == (pytest.approx(len(about[::2]) / len(about)), len(about))
+
+
 def test_every_question_with_evidence_counts(asked, tmp_path):
     about = [row for row in rows_of(asked) if row["evidence"]]
     metrics = metrics_of(
