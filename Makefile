@@ -14,8 +14,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(READY)
 	@$(BIN)/drive-vqa demo $(DEMO)
 
+# One thread for each of the two workers: more would wait for each other.
 test: $(READY)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff check .

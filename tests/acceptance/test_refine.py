@@ -91,7 +91,6 @@ def two_processes(place: Place) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.filterwarnings("ignore")  # of TRL and peft about their own future
 def test_killed_in_a_step_and_resumed_is_uninterrupted(place: Place) -> None:
     killed = place.start("killed")
-    assert main(place.arguments("whole")) == 0
     ends = time.monotonic() + 240
     while len(place.records("killed")) < 3:  # in the second batch of questions, after one of its two updates
         assert killed.poll() is None, (place.root / "killed.txt").read_text()
@@ -101,6 +100,7 @@ def test_killed_in_a_step_and_resumed_is_uninterrupted(place: Place) -> None:
     killed.wait()
     assert not (place.root / "killed" / "adapter").exists()
     assert main(place.arguments("killed", "--resume")) == 0
+    assert main(place.arguments("whole")) == 0
     whole = place.records("whole")
     assert place.records("killed") == whole
     assert [record["step"] for record in whole] == [1, 2, 3, 4, 5, 6]

@@ -205,9 +205,9 @@ def test_killed_and_resumed_is_uninterrupted(place: Place) -> None:
     """Killed at a step, resumed, killed in the middle of writing a checkpoint, and resumed: not one bit is another."""
     draw = random.Random(SEED)
     killed = place.start("killed", *LIVELY)
-    whole = place.train("lively", *LIVELY)
     kill_after_record(killed, place, 2, draw.uniform(0, 0.3))  # early: more checkpoints to be caught in the writing of
     kill_in_a_write(place.start("killed", *LIVELY, "--resume"), place)
+    whole = place.train("lively", *LIVELY)
     assert not (place.root / "killed" / "adapter").exists()
     resumed = place.train("killed", *LIVELY, "--resume")
     assert log_of(resumed) == log_of(whole)

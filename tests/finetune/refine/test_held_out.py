@@ -64,7 +64,8 @@ def test_answers_are_judged_one_by_one(asked: Asked, tuned: Path, monkeypatch: p
     assert judged["qa_id"].tolist() == [one.question["qa_id"] for one in asked.questions]
 
 
-def test_a_model_of_random_weights_earns_nothing(asked: Asked, tuned: Path) -> None:
+def test_a_model_of_random_weights_earns_nothing(asked: Asked, base: Path, tmp_path: Path) -> None:
+    tuned = write_tuned_run(tmp_path / "tuned", base, answers="plain")  # which are short
     for blank in (False, True):
         judged = judge_run(tuned, asked, PRESETS["treevgr"], blank=blank, device="cpu")
         assert estimate(judged, "right").value == 0.0
