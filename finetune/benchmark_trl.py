@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import SequentialSampler
-from transformers import Qwen2_5_VLProcessor
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from drive_vqa.errors import ConfigError
@@ -25,19 +24,10 @@ from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from finetune.benchmark_training import Bench, Clock, Course
 from finetune.dataset import Lesson
+from finetune.zoom.trl_processor import trl_processor
 
 TRIED_BATCH_SIZES = (1, 4, 8, 16, 32, 64)
 TRIED_STEPS = 3
-
-
-class ImageProcessorAlone(Qwen2_5_VLProcessor):  # type: ignore[misc]
-    """The library's processor without its video processor, which needs torchvision."""
-
-    def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-        """Every argument but that one."""
-        if argument_name == "video_processor":
-            return type(argument)
-        return super().check_argument_for_proper_class(argument_name, argument)
 
 
 def fastest_batch_size(bench: Bench, frames: Path) -> int:
@@ -69,7 +59,7 @@ def train_trl(bench: Bench, frames: Path, batch_size: int, steps: Sequence[Seque
         model=bench.model(),
         args=_arguments(bench, batch_size, steps),
         train_dataset=_dataset(bench, list(itertools.chain(*steps)), frames),
-        processing_class=ImageProcessorAlone(bench.processor.image_processor, bench.processor.tokenizer, None),
+        processing_class=trl_processor(bench.processor),
         callbacks=[clock],
     )
     for callback in (PrinterCallback, ProgressCallback):

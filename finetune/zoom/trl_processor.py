@@ -26,14 +26,16 @@ def trl_processor(processor: ChatProcessor) -> Any:
     """The same tokenizer, chat template and image processor, as the library's processor.
 
     Args:
-        processor: a `finetune.zoom.templates.tool_processor`.
+        processor: ours; for dialogues with looks a `finetune.zoom.templates.tool_processor`.
 
     Raises:
         ModelError: the family is none of Qwen's.
     """
     name = CLASSES.get(processor.family.model_type)
     if name is None:
-        raise ModelError(f"zoom needs a model of Qwen2.5-VL or Qwen3-VL, this one is of {processor.family.name}")
+        raise ModelError(
+            f"TRL's own processing is known for Qwen2.5-VL and Qwen3-VL, and this model is of {processor.family.name}"
+        )
     alone = type(name, (WithoutVideo, getattr(transformers, name)), {})
     tokenizer = processor.tokenizer
     return alone(processor.image_processor, tokenizer, None, chat_template=tokenizer.chat_template)
