@@ -2,8 +2,8 @@
 
 It is given what its own documentation asks for: a `datasets.Dataset` of prompt, completion and images, decoded by that library.
 Frames are resized and marked beforehand, which our side does anew at each visit. Loss is the mean over the answer tokens of a
-whole step on both sides (TRL divides by the number of items in all batches of a step), answers end with the same token, and its
-batches have the size that was fastest.
+whole step on both sides (TRL is told to count them over all its batches of a step: Qwen2.5-VL's class says that it cannot, and each
+batch would be a mean of its own), answers end with the same token, and its batches have the size that was fastest.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ def train_trl(bench: Bench, frames: Path, batch_size: int, steps: Sequence[Seque
         frames: folder for the marked frames.
         batch_size: samples the model takes at once; a step has as many questions as ours.
         steps: lessons of each step.
+
+    Raises:
+        ConfigError: the batch size does not divide a step, or TRL does not take the settings.
     """
     from trl import SFTTrainer
 
@@ -54,6 +57,8 @@ def train_trl(bench: Bench, frames: Path, batch_size: int, steps: Sequence[Seque
         def _get_train_sampler(self, *_: Any) -> SequentialSampler:
             return SequentialSampler(self.train_dataset)
 
+    if _questions(steps[0]) % batch_size:
+        raise ConfigError(f"batches of {batch_size} do not divide the {_questions(steps[0])} questions of a step")
     clock = Clock()
     trainer = InOrder(
         model=bench.model(),
@@ -62,6 +67,7 @@ def train_trl(bench: Bench, frames: Path, batch_size: int, steps: Sequence[Seque
         processing_class=trl_processor(bench.processor),
         callbacks=[clock],
     )
+    trainer.model_accepts_loss_kwargs = True
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.train()
