@@ -21,7 +21,7 @@ Algorithm = Literal["grpo", "gspo"]
 @strict_config
 @dataclass(frozen=True)
 class HeldOut:
-    """Looks at held-out questions: one sampled answer each, scored by the same rewards.
+    """Looks at held-out questions, before the first step too: one sampled answer each, scored by the same rewards.
 
     Attributes:
         split: which questions.

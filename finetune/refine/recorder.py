@@ -35,7 +35,7 @@ class Recorder(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, _args: Any, state: TrainerState, _control: TrainerControl, **_more: Any) -> None:
         """Drop what will be recorded again."""
         if state.is_world_process_zero:
-            self._log.keep_until(state.global_step)
+            self._log.keep_until(state.global_step or -1)  # from the start there is nothing to keep
 
     def on_log(
         self, _args: Any, state: TrainerState, _control: Any, logs: dict[str, Any] | None = None, **_more: Any

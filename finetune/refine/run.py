@@ -101,6 +101,7 @@ def _run(task: RefineTask, state: PartialState, *, resume: bool, tracking_uri: s
     with mlflow_run(out, f"refine {out.name}", params=settings, tags=tags, **options) as run:
         run.log_input(task.store.root.name, digest, source="drive-vqa store")
         trainer = make_trainer(task, origin, run, state.device)
+        trainer.args.eval_on_start = task.held_out is not None and checkpoint is None  # where it began, told once
         with without_library_deprecations():
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         return _finish(trainer, task, digest, run)

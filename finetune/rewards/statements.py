@@ -34,8 +34,9 @@ _STARTS = re.compile(rf"It is at {_PAIR} m and moves at {_PAIR} m/s")
 _LEADS = re.compile(rf"In {_N} seconds? this would lead to {_PAIR} m")
 _GONE = re.compile(rf"from {_N} m to {_N} m in {_N} s, {_N} m/s")
 _POSITION = re.compile(rf"(?:x |\(){_N}(?: m, y |, ){_N}\)? m\b(?!/)")
-_LENGTH = re.compile(rf"(?<!<pos>){_N} m\b(?!/)")
-_ANGLE = re.compile(rf"{_N}°(?!</pos>)")
+_LENGTH = re.compile(rf"{_N} m\b(?!/)")
+_ANGLE = re.compile(rf"{_N}°")
+_CLAIMED_PLACE = re.compile(r"<pos>[^<>]*</pos>")
 _CONCLUDES = "So the answer"
 
 TOLD_M, TOLD_DEG = 0.06, 0.55
@@ -78,13 +79,13 @@ def read_reasoning(trace: ReadTrace) -> Reasoning:
     text = "\n".join(step for step in trace.steps if not step.startswith(_CONCLUDES))
     claimed = _claimed(trace.places)
     xy_of = {key: (sum(x) / len(x), sum(y) / len(y)) for key, (x, y) in claimed.items()}
-    positions = _last(_POSITION, text)
+    positions, apart = _last(_POSITION, text), _CLAIMED_PLACE.sub("", text)
     return Reasoning(
         polar=(*_polar(text), *_along(text, xy_of)),
         motion=(*_moved(text, xy_of), *_leads(text, xy_of), *_gone(text)),
         repeats=tuple(_spread(x, y) for x, y in claimed.values()),
-        length_m=next(iter(_last(_LENGTH, text)), None),
-        angle_deg=next(iter(_last(_ANGLE, text)), None),
+        length_m=next(iter(_last(_LENGTH, apart)), None),
+        angle_deg=next(iter(_last(_ANGLE, apart)), None),
         position_m=(positions[0], positions[1]) if positions else None,
     )
 

@@ -57,6 +57,15 @@ def test_the_result_must_be_the_answer():
     assert paid(*SIGHTS, MOVED, LEADS, EXPECTS, answer="16.0 m, 90°") == pytest.approx(0.5, abs=1e-3)
 
 
+@pytest.mark.parametrize("place", ["12.4 m, -38°", " 12.4 m , -38° ", "-12.4 m, +38°"])
+def test_no_part_of_a_claimed_place_is_the_result(place):
+    """Nor the end of its number: "12.4 m" does not state 2.4 m."""
+    claim = f"It is at <pos>{place}</pos>."
+    for answer in ("2.4 m, -8°", "12.4 m, -38°", "12.4 m, 38°"):
+        assert paid(claim, answer=answer) == 0.0
+    assert paid(*SIGHTS, EXPECTS, claim) == 0.5
+
+
 def test_repeating_what_is_true_adds_nothing():
     assert paid(*SIGHTS, *(MOVED,) * 20, LEADS, EXPECTS) == 1.0
     assert paid(*(MOVED,) * 20) == 0.5
