@@ -2,8 +2,8 @@
 
 It is given what its own documentation asks for: a `datasets.Dataset` of prompt, completion and images, decoded by that library.
 Frames are resized and marked beforehand, which our side does anew at each visit. Loss is the mean over the answer tokens of a
-whole step on both sides (TRL is told to count them over all its batches of a step: Qwen2.5-VL's class says that it cannot, and each
-batch would be a mean of its own), answers end with the same token, and its batches have the size that was fastest.
+whole step on both sides (TRL is told to count them over all its batches of a step, which the class of Qwen2.5-VL has it leave),
+answers end with the same token, and its batches have the size that was fastest.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def _arguments(task: RefineTask, preset: Preset, device: torch.device) -> Any:
         disable_dropout=True,
         max_steps=config.max_steps,
         learning_rate=config.learning_rate,
-        lr_scheduler_type=config.schedule,
+        lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
         warmup_steps=config.warmup_fraction,
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -20,6 +21,7 @@ from drive_vqa.vlm import load_run
 from finetune.refine import trainer
 from finetune.refine.config import HeldOut, RefineConfig, load_recipe
 from finetune.refine.run import refine
+from finetune.rewards.reward import NamedReward, Reward
 from tests.finetune.refine.asked_store import write_asked_store, write_tuned_run
 
 pytest.importorskip("trl")
@@ -92,12 +94,14 @@ def soon_at_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def rewarded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reward that random answers earn differently, so that something is learned."""
-    from finetune.rewards import presets
-    from finetune.rewards.reward import NamedReward
+    _pay(monkeypatch, "length", lambda said, _truth, _progress: len(said.text) / 100)
 
-    length = NamedReward("length", 1.0, lambda said, _truth, _progress: len(said.text) / 100)
-    preset = presets.Preset("length", "drive", "sum_then_normalize", (length,))
-    monkeypatch.setitem(presets.PRESETS, "length", preset)  # type: ignore[arg-type]
+
+def _pay(monkeypatch: pytest.MonkeyPatch, name: str, reward: Reward) -> None:
+    from finetune.rewards import presets
+
+    preset = presets.Preset(name, "drive", "sum_then_normalize", (NamedReward(name, 1.0, reward),))
+    monkeypatch.setitem(presets.PRESETS, name, preset)  # type: ignore[arg-type]
 
 
 def test_from_a_whole_model_to_a_refined_adapter(
@@ -118,6 +122,21 @@ def test_from_a_whole_model_to_a_refined_adapter(
     assert [one["step"] for one in records if "held_out/reward" in one] == [0, 2, 4]
     assert load_run(tmp_path / "out", device="cpu").image_size_px == (168, 112)
     _check_answers(tmp_path / "out" / "answers")
+
+
+def test_what_is_rewarded_grows_likelier(
+    asked_store: Store, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four micro-batches a step; sevens are paid, and the rate rises first."""
+    _pay(monkeypatch, "sevens", lambda said, _truth, _progress: said.text.count("7") / max(len(said.text), 1))
+    batch = {"questions": 4, "completions": 6, "answers_per_pass": 6, "updates": 1}
+    config = replace(SHORT, **batch, rewards="sevens", kl=0.0, max_steps=12, warmup_fraction=0.25, checkpoint_steps=50)
+    refine(asked_store, config, adapter=tuned, out=tmp_path / "out")
+    records = log_of(tmp_path / "out")
+    rates = [one["learning_rate"] / config.learning_rate for one in records]
+    assert rates == pytest.approx([0, 1 / 3, 2 / 3, *[1.0] * 9])
+    rewards = [one["reward"] for one in records]
+    assert np.mean(rewards[-3:]) > 2 * np.mean(rewards[:3])
 
 
 def _check_answers(folder: Path) -> None:
