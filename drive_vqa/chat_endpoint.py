@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,7 +51,7 @@ class ChatEndpoint:
         sleep: how a pause is made.
 
     Raises:
-        ConfigError: the address cannot be one.
+        ConfigError: the address or the key cannot be one.
     """
 
     url: str
@@ -66,6 +69,8 @@ class ChatEndpoint:
             usable = False
         if not usable:
             raise ConfigError(f"{self.url} is no address of a server: give one such as http://127.0.0.1:8000/v1")
+        if self.key is not None and not (self.key.isascii() and self.key.isprintable()):
+            raise ConfigError(f"the key for {self.url} has characters that no key has: set it again, on one line")
         if not self.timeout_s > 0 or self.retries < 0 or self.backoff_s < 0:
             raise ConfigError("timeout_s must be above 0, retries and backoff_s at least 0")
 
@@ -122,13 +127,23 @@ class ChatEndpoint:
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = make(str(parts.hostname), parts.port, timeout=self.timeout_s)
         headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.key}"} if self.key else {})}
+        ends_s = time.monotonic() + self.timeout_s
+        watch = threading.Timer(self.timeout_s, _hang_up, [connection])
+        watch.daemon = True
+        watch.start()
         try:
-            ends_s = time.monotonic() + self.timeout_s
             connection.request(method, parts.path.rstrip("/") + path, body, headers)
             with connection.getresponse() as reply:
                 return reply.status, _seconds(reply.getheader("Retry-After")), _read(reply, ends_s)
         finally:
+            watch.cancel()
             connection.close()
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    """End a reply whose head does not end: each byte of it may come in time."""
+    with suppress(OSError, AttributeError):  # closed, or not open yet
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _read(reply: http.client.HTTPResponse, ends_s: float) -> bytes:
@@ -139,8 +154,10 @@ def _read(reply: http.client.HTTPResponse, ends_s: float) -> bytes:
         if length > MOST_BYTES:
             raise OSError(f"the reply has more than {MOST_BYTES} bytes")
         if time.monotonic() > ends_s:
-            raise TimeoutError("the reply did not end in time")
+            break
         parts.append(part)
+    if time.monotonic() > ends_s:
+        raise TimeoutError("the reply did not end in time")
     if reply.length:
         raise OSError(f"the connection was closed {reply.length} bytes before the end")
     return b"".join(parts)

@@ -9,6 +9,7 @@ and leaves the object as it is; `fill` also tints it. A tinted box is no segment
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -70,7 +71,7 @@ def marked_frames(
         style: see `Style`.
 
     Raises:
-        StoreError: the log has no images, or an image file is gone.
+        StoreError: the log has no images, an image file is gone, or a box is none.
         LogFormatError: a file is not an image, or not of the size its log states.
     """
     return [marked_frame(store, group, index, size_px, style=style) for index in range(len(group["context"]))]
@@ -102,13 +103,22 @@ def marked_frame(
 
 
 def regions_at(group: Mapping[str, Any], context: int) -> dict[int, tuple[float, float, float, float]]:
-    """Mark number → (u0, v0, u1, v1) in pixels of the original image, of the marks that this context image shows."""
-    return {
+    """Mark number → (u0, v0, u1, v1) in pixels of the original image, of the marks that this context image shows.
+
+    Raises:
+        StoreError: a box has a corner that is no number.
+    """
+    found = {
         mark["mark"]: (region["u0_px"], region["v0_px"], region["u1_px"], region["v1_px"])
         for mark in group["marks"]
         for region in mark["regions"]
         if region["context"] == context
     }
+    for number, box in found.items():
+        if not all(corner is not None and math.isfinite(corner) for corner in box):
+            which = f"Region {number} in image {context + 1} of group {group.get('group_id')}"
+            raise StoreError(f"{which} has the box {list(box)}: run `drive-vqa generate STORE` again")
+    return found
 
 
 def draw_marks(

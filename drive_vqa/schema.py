@@ -290,6 +290,17 @@ QUESTIONS = pa.schema(
     ]
 )
 
+LOOK = pa.struct(
+    [
+        ("context", pa.int32()),  # place in the group's context
+        *[(name, pa.float32()) for name in ("u0_px", "v0_px", "u1_px", "v1_px")],  # of the crop, in the original image
+        ("u_px", pa.float32()),  # the point that was asked for, likewise; null where a box was
+        ("v_px", pa.float32()),
+        ("step", pa.int32()),  # steps of reasoning that were told before it, see drive_vqa.looks.TracedLook
+    ]
+)
+"""A closer look of a model at a part of a context image."""
+
 PREDICTIONS = pa.schema(
     [
         ("qa_id", pa.string()),
@@ -297,6 +308,7 @@ PREDICTIONS = pa.schema(
         ("sample", pa.int32()),
         ("text", pa.string()),
         ("latency_s", pa.float64()),
+        ("looks", pa.list_(LOOK)),  # in the order taken, those that showed something; null where the model cannot look
     ]
 )
 
@@ -312,6 +324,7 @@ SCORES = pa.schema(
         ("distance_ok", pa.bool_()),
         ("bearing_ok", pa.bool_()),
         ("speed_ok", pa.bool_()),
+        ("looks", pa.list_(LOOK)),  # as in predictions
     ]
 )
 

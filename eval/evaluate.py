@@ -205,7 +205,9 @@ def _score_rows(read: pd.DataFrame, by_id: pd.DataFrame) -> pa.Table:
 def _baseline_rows(baselines: Mapping[str, Answered]) -> pa.Table:
     parts = [
         _as_scores(
-            one.answers.assign(qa_id=one.cases["qa_id"], model=name, sample=0, text=pd.Series(dtype=object)),
+            one.answers.assign(
+                qa_id=one.cases["qa_id"], model=name, sample=0, text=pd.Series(dtype=object), looks=None
+            ),
             one.verdicts,
         )
         for name, one in baselines.items()
@@ -217,7 +219,7 @@ def _as_scores(answers: pd.DataFrame, verdicts: pd.DataFrame) -> pa.Table:
     """Rows of table `scores`, ordered by id and sample."""
     failure = answers["failure"].to_numpy(dtype=object)
     failed = np.array([reason is not None for reason in failure], dtype=bool)
-    columns: dict[str, Any] = {name: answers[name].to_list() for name in ("qa_id", "model", "sample")}
+    columns: dict[str, Any] = {name: answers[name].to_list() for name in ("qa_id", "model", "sample", "looks")}
     columns["text"] = [text if isinstance(text, str) else None for text in answers["text"]]
     fields = [_nullable(answers[field.name], field.type) for field in TRUTH]
     columns["parsed"] = pa.StructArray.from_arrays(fields, fields=list(TRUTH), mask=pa.array(failed))

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from drive_vqa.errors import ConfigError, ModelError, StoreError
+from drive_vqa.looks import TracedLook, look_to_struct
 from drive_vqa.marks import Style, marked_frames
 from drive_vqa.progress import track
 from drive_vqa.prompt import Message, build_messages
@@ -57,7 +58,20 @@ class PromptedQuestion:
     evidence: tuple[int, ...] = ()
 
 
-Answerer = Callable[[list[PromptedQuestion]], list[str]]
+@dataclass(frozen=True)
+class Answer:
+    """What a model says to a question.
+
+    Attributes:
+        text: all of it, in pixels of the original images.
+        looks: that it took on the way; None: it has no zoom.
+    """
+
+    text: str
+    looks: tuple[TracedLook, ...] | None = None
+
+
+Answerer = Callable[[list[PromptedQuestion]], list[Answer]]
 """Answers a batch of questions, in order."""
 
 FramesOf = Callable[[PromptedQuestion, tuple[int, int] | None, Style], list[Image.Image]]
@@ -86,7 +100,7 @@ def predict(
     Args:
         store: with questions.
         split: train, val, test or bench.
-        answer: gives one text for each question of a batch.
+        answer: gives one answer to each question of a batch.
         out: Parquet file with the schema of table `predictions`; appears when all is done.
         model_name: written beside every answer.
         batch_size: answers asked for at once.
@@ -238,14 +252,14 @@ def _asking(
         wording = asked.question["question"]
         return vlm.processor.from_model_text(text, asked.group, vlm.image_size_px, asked=wording)
 
-    def answer(batch: list[PromptedQuestion]) -> list[str]:
+    def answer(batch: list[PromptedQuestion]) -> list[Answer]:
         texts = vlm.generate(
             [messages(asked) for asked in batch],
             [frames(asked) for asked in batch],
             max_new_tokens,
             sampling=None if sampling is None else _of_batch(sampling, batch, batches),
         )
-        return [in_pixels(asked, text) for asked, text in zip(batch, texts, strict=True)]
+        return [Answer(in_pixels(asked, text)) for asked, text in zip(batch, texts, strict=True)]
 
     return answer
 
@@ -300,17 +314,18 @@ def _answer_batch(
     batch: Sequence[tuple[PromptedQuestion, int]], answer: Answerer, model_name: str
 ) -> list[dict[str, Any]]:
     started = time.perf_counter()
-    texts = answer([asked for asked, _ in batch])
+    answers = answer([asked for asked, _ in batch])
     latency_s = (time.perf_counter() - started) / len(batch)
-    if len(texts) != len(batch):
-        raise ModelError(f"the model gave {len(texts)} answers to {len(batch)} questions: one is needed for each")
+    if len(answers) != len(batch):
+        raise ModelError(f"the model gave {len(answers)} answers to {len(batch)} questions: one is needed for each")
     return [
         {
             "qa_id": asked.question["qa_id"],
             "model": model_name,
             "sample": sample,
-            "text": storable(text),
+            "text": storable(one.text),
             "latency_s": latency_s,
+            "looks": None if one.looks is None else [look_to_struct(look) for look in one.looks],
         }
-        for (asked, sample), text in zip(batch, texts, strict=True)
+        for (asked, sample), one in zip(batch, answers, strict=True)
     ]

@@ -1,9 +1,12 @@
-"""Read a predictions file from anywhere: Parquet or JSON lines with `qa_id` and `text`; `model` and `sample` may come too."""
+"""Read a predictions file from anywhere: Parquet or JSON lines with `qa_id` and `text`; `model` and `sample` may come too.
+
+Closer looks are read from Parquet only, in the type that `drive-vqa predict` writes; in JSON lines a key `looks` is passed over.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drive_vqa.errors import PredictionError
+from drive_vqa.looks import look_from_struct
 from drive_vqa.schema import PREDICTIONS
 
 NEEDED = ("qa_id", "text")
 KNOWN = ("qa_id", "text", "model", "sample")
+LOOKS = "looks"
 MAX_SAMPLE = 1_000_000
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Predictions, columns qa_id, text, model, sample, in the order of the file.
+    """Predictions, columns qa_id, text, model, sample and looks (lists or None), in the order of the file.
 
     Without a column `model` the file's name is the model's; without `sample` all are sample 0.
 
@@ -39,7 +44,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
 
 def _checked(table: pa.Table, path: Path) -> pd.DataFrame:
     for name in table.column_names:
-        if table[name].null_count:
+        if name != LOOKS and table[name].null_count:
             row = table[name].combine_chunks().is_null().to_pylist().index(True)
             raise PredictionError(f"{path}: row {row + 1} has no {name}: give every prediction one")
     frame = pd.DataFrame({name: table[name].to_pylist() for name in table.column_names})
@@ -47,6 +52,9 @@ def _checked(table: pa.Table, path: Path) -> pd.DataFrame:
         frame["model"] = path.stem
     if "sample" not in frame:
         frame["sample"] = 0
+    if LOOKS not in frame:
+        frame[LOOKS] = None
+    _check_looks(frame[LOOKS].to_list(), path)
     twice = frame.duplicated(["qa_id", "sample"])
     if twice.any():
         qa_id, sample = frame.loc[twice, "qa_id"].iloc[0], frame.loc[twice, "sample"].iloc[0]
@@ -56,13 +64,22 @@ def _checked(table: pa.Table, path: Path) -> pd.DataFrame:
     if frame["model"].nunique() > 1:
         names = ", ".join(sorted(frame["model"].unique())[:3])
         raise PredictionError(f"{path} holds several models ({names}): evaluate one file a model")
-    return frame[list(KNOWN)]
+    return frame[[*KNOWN, LOOKS]]
+
+
+def _check_looks(rows: Sequence[Sequence[Mapping[str, Any] | None] | None], path: Path) -> None:
+    for number, looks in enumerate(rows, start=1):
+        if any(look_from_struct(look) is None for look in looks or ()):
+            raise PredictionError(
+                f"{path}: row {number} has a look that is none: each needs context, step, a crop with an area in u0_px to v1_px, "
+                "and u_px and v_px or neither"
+            )
 
 
 def _read_parquet(path: Path) -> pa.Table:
     try:
         file = pq.ParquetFile(path)
-        names = [name for name in KNOWN if name in file.schema_arrow.names]
+        names = [name for name in (*KNOWN, LOOKS) if name in file.schema_arrow.names]
         table = file.read(columns=names)
         table.validate(full=True)
     except FileNotFoundError as error:
@@ -70,25 +87,33 @@ def _read_parquet(path: Path) -> pa.Table:
     except (OSError, pa.ArrowException) as error:
         raise PredictionError(f"{path} is not a readable Parquet file ({_one_line(error)}): make it again") from error
     _require(table.column_names, path)
-    twice = [name for name in KNOWN if table.column_names.count(name) > 1]
+    twice = [name for name in names if table.column_names.count(name) > 1]
     if twice:
         raise PredictionError(f"{path} has two columns {twice[0]!r}: keep one of them")
     return pa.table({name: _cast(table[name], name, path) for name in table.column_names})
 
 
 def _cast(column: pa.ChunkedArray, name: str, path: Path) -> pa.ChunkedArray:
-    """The column in the type of our schema; only text may become text and only whole numbers a sample."""
+    """The column in the type of our schema."""
     wanted = PREDICTIONS.field(name).type
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     try:
-        if is_text if wanted == pa.string() else pa.types.is_integer(kind):
+        if _may_become(kind, wanted):
             return column.cast(wanted)
     except pa.ArrowException as error:
         raise PredictionError(
             f"{path}: column {name!r} is damaged ({_one_line(error)}): make the file again"
         ) from error
     raise PredictionError(f"{path}: column {name!r} has type {kind}, it must be {wanted}")
+
+
+def _may_become(kind: pa.DataType, wanted: pa.DataType) -> bool:
+    """Only text may become text, only whole numbers a sample, and only lists looks, or nothing where there are none."""
+    if wanted == pa.string():
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    if pa.types.is_list(wanted):
+        return bool(pa.types.is_list(kind) or pa.types.is_null(kind))
+    return bool(pa.types.is_integer(kind))
 
 
 def _read_json_lines(path: Path) -> pa.Table:

@@ -44,7 +44,7 @@ def _chosen(dataset: LessonDataset, count: int) -> Iterator[tuple[ShownLesson, R
 def _answer(vlm: Vlm, dataset: LessonDataset, shown: ShownLesson, question: Row) -> str:
     group, size_px, zoom = shown.lesson.group, dataset.config.image_size_px, dataset.config.zoom
     if zoom is not None:
-        return zoom_answerer(vlm, ZOOMS[zoom])([PromptedQuestion(dataset.store, group, question)])[0]
+        return zoom_answerer(vlm, ZOOMS[zoom])([PromptedQuestion(dataset.store, group, question)])[0].text
     # regions are named already as the recipe says
     messages = vlm.processor.to_model_messages(build_messages(group, question), group, size_px)
     text = vlm.generate([messages], [shown.frames])[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drive_vqa.errors import ModelError
+from drive_vqa.marks import MAX_PIXELS
 from drive_vqa.region_forms import FORMS, RegionForm
 
 RUN_FILE = "run.json"
@@ -51,14 +52,20 @@ def read_tuned(record: Path) -> Tuned:
         if regions not in FORMS:
             raise ValueError(f"regions {regions!r}")
         return Tuned(
-            None if size is None else (int(size[0]), int(size[1])),
+            None if size is None else _checked_size(int(size[0]), int(size[1])),
             regions,
             PLAIN_TOKENS if content.get("answers", "plain") == "plain" else TRACE_TOKENS,
             str(content.get("base", "")),
             content.get("base_digest"),
             content.get("method") == "full",
         )
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{record} is missing or damaged: give the folder that `drive-vqa finetune --out` has finished"
         ) from error
+
+
+def _checked_size(width_px: int, height_px: int) -> tuple[int, int]:
+    if min(width_px, height_px) < 1 or width_px * height_px > MAX_PIXELS:
+        raise ValueError(f"images of {width_px}×{height_px} pixels")
+    return width_px, height_px

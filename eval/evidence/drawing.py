@@ -1,20 +1,27 @@
-"""What is true and what is claimed, drawn on an image: true boxes solid and green, claims dashed and orange."""
+"""What is true, claimed and looked at, drawn on an image.
+
+True boxes are solid and green, claims dashed and orange; what was looked at is outlined in violet, and the rest dimmed.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
+from drive_vqa.looks import Look
 from eval.evidence.placing import ClaimedFrame
-from eval.evidence.truth import BoxPx
+from eval.evidence.truth import BoxPx, TrueBox
 from eval.reasoning.trace import SeenClaim
 
-TRUE_RGB, CLAIMED_RGB = (53, 196, 149), (255, 107, 53)
+TRUE_RGB, CLAIMED_RGB, LOOK_RGB = (53, 196, 149), (255, 107, 53), (190, 110, 255)
 LINE_PX = 2
 DASH_PX = 5
 RADIUS_PX = 6
-"""Of the ring around a claimed point."""
+"""Of the ring around a claimed point, and of the cross on one that was looked at."""
+DIMMED = 0.45
+"""How much darker it is where nobody looked."""
 
 
 def draw_claims(image: Image.Image, size_px: tuple[int, int], frame: ClaimedFrame) -> Image.Image:
@@ -27,8 +34,7 @@ def draw_claims(image: Image.Image, size_px: tuple[int, int], frame: ClaimedFram
     """
     drawn = image.copy()
     pen, scale = ImageDraw.Draw(drawn), (image.width / size_px[0], image.height / size_px[1])
-    for box in frame.true:
-        pen.rectangle(_shown(box.box_px, scale, image.size), outline=TRUE_RGB, width=LINE_PX)
+    _outline_true(pen, frame.true, scale, image.size)
     for judged in frame.claims:
         claim = judged.claim
         if isinstance(claim, SeenClaim):
@@ -36,6 +42,35 @@ def draw_claims(image: Image.Image, size_px: tuple[int, int], frame: ClaimedFram
         else:
             _ring(pen, _shown((claim.u_px, claim.v_px, claim.u_px, claim.v_px), scale, image.size)[:2])
     return drawn
+
+
+def draw_look(image: Image.Image, size_px: tuple[int, int], look: Look, true: Sequence[TrueBox]) -> Image.Image:
+    """A copy of an image with what a model looked at in it; what lies outside is moved to its border.
+
+    Args:
+        image: RGB, of any size.
+        size_px: width and height of the original image, in whose pixels look and boxes are.
+        look: at this image.
+        true: boxes of this image.
+    """
+    scale = (image.width / size_px[0], image.height / size_px[1])
+    u0, v0, u1, v1 = _shown(look.box_px, scale, image.size)
+    drawn = Image.blend(image, Image.new("RGB", image.size), DIMMED)
+    bright = (int(u0), int(v0), math.ceil(u1), math.ceil(v1))
+    drawn.paste(image.crop(bright), bright[:2])
+    pen = ImageDraw.Draw(drawn)
+    _outline_true(pen, true, scale, image.size)
+    pen.rectangle((u0, v0, u1, v1), outline=LOOK_RGB, width=LINE_PX)
+    if look.point_px is not None:
+        _cross(pen, _shown((*look.point_px, *look.point_px), scale, image.size)[:2])
+    return drawn
+
+
+def _outline_true(
+    pen: ImageDraw.ImageDraw, true: Sequence[TrueBox], scale: tuple[float, float], size: tuple[int, int]
+) -> None:
+    for box in true:
+        pen.rectangle(_shown(box.box_px, scale, size), outline=TRUE_RGB, width=LINE_PX)
 
 
 def _shown(box_px: BoxPx, scale: tuple[float, float], size: tuple[int, int]) -> BoxPx:
@@ -63,3 +98,9 @@ def _ring(pen: ImageDraw.ImageDraw, centre: tuple[float, float]) -> None:
     u, v = centre
     pen.ellipse((u - RADIUS_PX, v - RADIUS_PX, u + RADIUS_PX, v + RADIUS_PX), outline=CLAIMED_RGB, width=LINE_PX)
     pen.ellipse((u - 1, v - 1, u + 1, v + 1), fill=CLAIMED_RGB)
+
+
+def _cross(pen: ImageDraw.ImageDraw, centre: tuple[float, float]) -> None:
+    u, v = centre
+    pen.line((u - RADIUS_PX, v, u + RADIUS_PX, v), fill=LOOK_RGB, width=LINE_PX)
+    pen.line((u, v - RADIUS_PX, u, v + RADIUS_PX), fill=LOOK_RGB, width=LINE_PX)

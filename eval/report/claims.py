@@ -1,4 +1,4 @@
-"""What a model claimed before it answered, step by step: the words of each step, and the frames it speaks of beside the truth.
+"""How a model came to its answer, step by step: its words, the frames that it speaks of beside the truth, where it looked closer.
 
 On a frame true boxes of the evidence are solid and green, claimed boxes and points dashed and orange (`eval.evidence.drawing`).
 What a model says is cut: it may reason without end.
@@ -10,29 +10,23 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from drive_vqa.data_uri import jpeg_uri
-from drive_vqa.errors import DriveVqaError
-from drive_vqa.marks import marked_frame
-from drive_vqa.prompt import time_line
-from drive_vqa.store import Store
+from drive_vqa.errors import DriveVqaError, StoreError
+from drive_vqa.looks import TracedLook
 from drive_vqa.traces import DIALECTS, Dialect
 from eval.evidence.drawing import draw_claims
 from eval.evidence.judge import TIME_TOLERANCE_S
 from eval.evidence.placing import ClaimedFrame, JudgedClaim, claimed_frames
-from eval.evidence.truth import TrueEvidence, read_evidence
 from eval.reasoning.read import read_trace
 from eval.reasoning.trace import PointClaim, ReadTrace, SeenClaim
 from eval.report.inputs import Evaluation
+from eval.report.looks import LookPicture, look_picture
+from eval.report.shown import WIDTH_PX, Row, Shown, shown_with
 from eval.scoring import LEAST_IOU
 
-WIDTH_PX = 420
-MOST_STEPS, MOST_FRAMES = 12, 8
-"""Of one answer; its claims beyond are counted, and not drawn."""
+MOST_STEPS, MOST_FRAMES, MOST_LOOKS = 12, 8, 6
+"""Of one answer; what is beyond is counted, and not drawn."""
 
 MOST_CLAIMS = 6
 """Told in words of one frame."""
@@ -42,6 +36,10 @@ STEP_LIMIT, TEXT_LIMIT, NAME_LIMIT = 400, 1200, 40
 
 TAG = re.compile(r"</?(?:think|obj|box|point|t|pos)>")
 BEFORE_STOP = re.compile(r" (?=[.,;:])")
+
+
+Looks = Mapping[str, Sequence[TracedLook | None]]
+"""By question; None for what is no look."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,11 @@ class ClaimPicture:
 
 @dataclass(frozen=True)
 class Step:
-    """One step; `text` is without tags."""
+    """One step; `text` is without tags, `looks` were taken behind it."""
 
     text: str
     pictures: tuple[ClaimPicture, ...]
+    looks: tuple[LookPicture, ...]
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class Reasoning:
     Attributes:
         summary: in a few words.
         answer: what the model answers at last; None where it does not say.
+        looks: that were taken before the first step.
         steps: the first ones.
         left_out: what is not shown, a sentence, or nothing.
         faults: what is malformed.
@@ -77,13 +77,19 @@ class Reasoning:
 
     summary: str
     answer: str | None
+    looks: tuple[LookPicture, ...]
     steps: tuple[Step, ...]
     left_out: str
     faults: str
     raw: str
 
+    @property
+    def has_looks(self) -> bool:
+        """Whether a look is shown."""
+        return bool(self.looks) or any(step.looks for step in self.steps)
 
-def reasonings(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]]) -> dict[str, Reasoning]:
+
+def reasonings(evaluation: Evaluation, rows: Sequence[Row]) -> dict[str, Reasoning]:
     """How each of some answers was reached, by qa_id; none where the evaluation was not told that there are traces.
 
     Args:
@@ -93,10 +99,11 @@ def reasonings(evaluation: Evaluation, rows: Sequence[Mapping[str, Any]]) -> dic
     dialect = next((name for name in DIALECTS if name == evaluation.config.get("traces")), None)
     if dialect is None:
         return {}
-    return {row["qa_id"]: one for log_rows in _by_log(rows) for row, one in _of_log(evaluation, log_rows, dialect)}
-
-
-Row = Mapping[str, Any]
+    looks: Looks = {}
+    with contextlib.suppress(StoreError):  # an older evaluation has none
+        looks = evaluation.looks([row["qa_id"] for row in rows])
+    logs = _by_log(rows)
+    return {row["qa_id"]: one for own in logs for row, one in _of_log(evaluation, own, dialect, looks)}
 
 
 def _by_log(rows: Sequence[Row]) -> list[list[Row]]:
@@ -106,57 +113,49 @@ def _by_log(rows: Sequence[Row]) -> list[list[Row]]:
     return list(logs.values())
 
 
-def _of_log(evaluation: Evaluation, rows: Sequence[Row], dialect: Dialect) -> Iterator[tuple[Row, Reasoning]]:
+def _of_log(
+    evaluation: Evaluation, rows: Sequence[Row], dialect: Dialect, looks: Looks
+) -> Iterator[tuple[Row, Reasoning]]:
     """Steps are told without frames where the truth about them cannot be read."""
     shown: Mapping[str, Shown] = {}
     with contextlib.suppress(DriveVqaError):
-        shown = _shown(evaluation, rows)
+        shown = shown_with(evaluation, rows)
     for row in rows:
         one = shown.get(row["qa_id"])
         text = row["text"] if isinstance(row["text"], str) else ""
-        yield row, _reasoning(text, read_trace(text, dialect, first_s=one.evidence.first_s if one else 0.0), one)
+        trace = read_trace(text, dialect, first_s=one.evidence.first_s if one else 0.0)
+        yield row, _reasoning(text, trace, looks.get(row["qa_id"], ()), one)
 
 
-@dataclass(frozen=True, eq=False)
-class Shown:
-    """A question's frames and what is true in them."""
-
-    store: Store
-    group: Row
-    evidence: TrueEvidence
-
-
-def _shown(evaluation: Evaluation, rows: Sequence[Row]) -> dict[str, Shown]:
-    """By question; those asked without images are left out.
-
-    Raises:
-        StoreError: the store lacks tracks, questions or a group.
-    """
-    store, log_id = evaluation.store, rows[0]["log_id"]
-    evidence_of = read_evidence(store, log_id)
-    table = store.read("questions", log_id, ["qa_id", "group_id", "evidence"])
-    wanted = pa.array([row["qa_id"] for row in rows], pa.string())
-    found = {}
-    for question in table.filter(pc.is_in(table["qa_id"], value_set=wanted)).to_pylist():
-        group = evaluation.group(log_id, question["group_id"])
-        if group["context"] and all(view["path"] and view["width"] and view["height"] for view in group["context"]):
-            found[question["qa_id"]] = Shown(store, group, evidence_of(question, group))
-    return found
-
-
-def _reasoning(text: str, trace: ReadTrace, shown: Shown | None) -> Reasoning:
+def _reasoning(text: str, trace: ReadTrace, looks: Sequence[TracedLook | None], shown: Shown | None) -> Reasoning:
     frames = _claimed(trace, shown)
     pictures = [(number, _picture(frame, shown)) for number, frame in frames[:MOST_FRAMES] if shown is not None]
+    looked = _looked(looks, trace, shown)
     steps = tuple(
-        Step(_plain(words), tuple(one for own, one in pictures if own == number and one is not None))
-        for number, words in enumerate(trace.steps[:MOST_STEPS])
+        Step(_plain(words), tuple(one for own, one in pictures if own == number and one is not None), looks_then)
+        for number, (words, looks_then) in enumerate(zip(trace.steps, looked[1:], strict=False))
     )
-    more = {"steps": len(trace.steps) - len(steps), "frames": len(frames) - len(pictures)}
-    told = ", ".join(f"{count} more {noun}" for noun, count in more.items() if count)
+    more = {"step": len(trace.steps) - len(steps), "frame": len(frames) - len(pictures)}
+    more["look"] = len(looks) - sum(map(len, looked))
+    told = ", ".join(f"{count} more {noun}{'s' * (count > 1)}" for noun, count in more.items() if count)
     answer = None if trace.answer is None else _cut(trace.answer, TEXT_LIMIT)
     faults = ", ".join(trace.faults).replace("_", " ")
     raw = _cut(text, TEXT_LIMIT) if faults else ""
-    return Reasoning(_summary(trace, frames), answer, steps, f"Not shown: {told}." if told else "", faults, raw)
+    left_out = f"Not shown: {told}." if told else ""
+    return Reasoning(_summary(trace, len(looks), frames), answer, looked[0], steps, left_out, faults, raw)
+
+
+def _looked(looks: Sequence[TracedLook | None], trace: ReadTrace, shown: Shown | None) -> list[tuple[LookPicture, ...]]:
+    """The first looks: those before all steps, then those behind each that is shown."""
+    behind: list[list[LookPicture]] = [[] for _ in range(min(len(trace.steps), MOST_STEPS) + 1)]
+    for number, look in enumerate(looks[:MOST_LOOKS], start=1):
+        if look is None or shown is None:
+            continue
+        step = min(look.step, len(trace.steps))
+        picture = look_picture(number, look, shown) if step < len(behind) else None
+        if picture is not None:
+            behind[step].append(picture)
+    return [tuple(own) for own in behind]
 
 
 def _claimed(trace: ReadTrace, shown: Shown | None) -> list[tuple[int, ClaimedFrame]]:
@@ -184,22 +183,17 @@ def _plain(words: str) -> str:
 
 
 def _picture(frame: ClaimedFrame, shown: Shown) -> ClaimPicture | None:
-    """Without marks, which would hide the boxes; None where the image cannot be read."""
-    views = shown.group["context"]
-    view = views[frame.context]
-    size_px = (view["width"], view["height"])
-    shown_px = (WIDTH_PX, max(1, round(WIDTH_PX * size_px[1] / size_px[0])))
-    try:
-        image = marked_frame(shown.store, shown.group, frame.context, shown_px, style="none")
-    except DriveVqaError:
+    """None where the image cannot be read."""
+    image = shown.image(frame.context, WIDTH_PX)
+    if image is None:
         return None
-    several = len({other["camera"] for other in views}) > 1
-    when = time_line(view["offset_s"], view["camera"] if several else None).rstrip(":")
-    verdicts = [_verdict(judged, view["offset_s"]) for judged in frame.claims[:MOST_CLAIMS]]
+    when, offset_s = shown.when(frame.context), shown.group["context"][frame.context]["offset_s"]
+    verdicts = [_verdict(judged, offset_s) for judged in frame.claims[:MOST_CLAIMS]]
     if len(frame.claims) > MOST_CLAIMS:
         verdicts.append((f"{len(frame.claims) - MOST_CLAIMS} more", None))
     alt = f"{when}; true boxes: {len(frame.true)}; claimed: {', '.join(words for words, _ in verdicts)}"
-    return ClaimPicture(jpeg_uri(draw_claims(image, size_px, frame)), when, tuple(verdicts), alt)
+    drawn = draw_claims(image, shown.size_px(frame.context), frame)
+    return ClaimPicture(jpeg_uri(drawn), when, tuple(verdicts), alt)
 
 
 def _verdict(judged: JudgedClaim, shown_s: float) -> tuple[str, bool | None]:
@@ -215,9 +209,10 @@ def _verdict(judged: JudgedClaim, shown_s: float) -> tuple[str, bool | None]:
     return (f"{what}: IoU {agreement:.2f}" if is_box else f"{what}: {'inside' if good else 'outside'}"), good
 
 
-def _summary(trace: ReadTrace, frames: Sequence[tuple[int, ClaimedFrame]]) -> str:
-    """How many steps, and how many of the claims are good."""
+def _summary(trace: ReadTrace, looks: int, frames: Sequence[tuple[int, ClaimedFrame]]) -> str:
+    """How many steps and looks, and how many of the claims are good."""
     steps = f"Reasoning: {len(trace.steps)} step{'' if len(trace.steps) == 1 else 's'}"
+    steps += f", {looks} look{'' if looks == 1 else 's'}" if looks else ""
     agreements = [judged.agreement for _, frame in frames for judged in frame.claims if judged.agreement is not None]
     if not agreements:
         return steps

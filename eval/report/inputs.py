@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pyarrow.compute as pc
 import yaml
 
 from drive_vqa.errors import StoreError
+from drive_vqa.looks import TracedLook, look_from_struct
 from drive_vqa.schema import QUESTIONS, SCORES
 from drive_vqa.store import Store, read_table
 from eval.cases import flatten, struct_columns
@@ -31,6 +33,8 @@ QUESTION_COLUMNS = (
     "qa_id", "group_id", "log_id", "frame", "family", "type", "form", "answer_type", "marks", "question", "options", "answer",
     "truth", "horizon_s", "slices",
 )  # fmt: skip
+LOOKS = "looks"
+SCORE_COLUMNS = tuple(name for name in SCORES.names if name != LOOKS)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,19 @@ class Evaluation:
                 f"log {log_id} of {self.store.root} has no group {group_id}: run `drive-vqa generate` again"
             )
         return rows[0]
+
+    def looks(self, qa_ids: Sequence[str]) -> dict[str, list[TracedLook | None]]:
+        """The closer looks of some answers, first sample only, by question; None for what is no look.
+
+        Raises:
+            StoreError: the evaluation was made when looks were not kept.
+        """
+        table = read_table(self.root / "scores.parquet", "scores", ["qa_id", "sample", LOOKS])
+        asked = table.filter(pc.is_in(table["qa_id"], value_set=pa.array(qa_ids, pa.string())))
+        found: dict[str, list[TracedLook | None]] = {}
+        for row in asked.sort_by("sample").to_pylist():
+            found.setdefault(row["qa_id"], [look_from_struct(look) for look in row[LOOKS] or ()])
+        return found
 
 
 def read_evaluation(root: Path) -> Evaluation:
@@ -141,9 +158,9 @@ def _finite(value: float | None) -> float | None:
 def _read_scores(path: Path) -> pa.Table:
     if not path.exists():
         if path.name == "baseline_scores.parquet":
-            return SCORES.empty_table()
+            return SCORES.empty_table().select(list(SCORE_COLUMNS))
         raise StoreError(f"{path} is missing: run `drive-vqa evaluate` again")
-    return read_table(path, "scores")
+    return read_table(path, "scores", SCORE_COLUMNS)
 
 
 def _questions(store: Store, wanted: pa.ChunkedArray) -> pd.DataFrame:

@@ -123,6 +123,7 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
         "fields": {horizon_s: svg for horizon_s, svg in fields.items() if svg is not None},
         "cards": cards,
         "families": sorted({card.family for card in cards}),
+        "looked": any(card.reasoning is not None and card.reasoning.has_looks for card in cards),
         "moments": _moments(evaluation),
         "kinds": overlays.KIND_TITLES,
     }

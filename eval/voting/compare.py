@@ -19,6 +19,7 @@ from eval.voting.wording import answer_text
 
 MAJORITY, CONFIDENCE, MORE_SAMPLES = "majority", "confidence", "majority_equal_compute"
 SINGLE = "single"
+METHODS = (SINGLE, MAJORITY, MORE_SAMPLES, CONFIDENCE)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from eval.plaintext import answer_part
 from eval.predict import PromptedQuestion, questions_to_ask
 from eval.predictions import read_predictions, storable
 from eval.reasoning.read import read_trace
-from eval.voting.asked import samples_by_question, splits_answered
+from eval.voting.asked import keep_inputs, sample_digest, samples_by_question, splits_answered
 from eval.voting.evidence import EvidenceView, cut, evidence_views
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ CONFIDENCES = pa.schema(
     [
         ("qa_id", pa.string()),
         ("sample", pa.int32()),
+        ("sample_digest", pa.string()),  # of its text, see `asked.sample_digest`
         ("confidence", pa.int32()),  # 0, 1 or 2; null where there is no evidence, or no such number was said
         ("views", pa.int32()),  # parts of frames that were shown; 0: not asked
         ("text", pa.string()),  # what the model said; null where it was not asked
@@ -85,12 +86,13 @@ def ask_confidence(
         batch_size: samples asked about at once.
 
     Raises:
-        ConfigError: `out` is not a .parquet file.
+        ConfigError: `out` is not a .parquet file, or is that of the predictions.
         PredictionError: the predictions cannot be read, or answer what the store does not ask.
         ModelError: the model gave another number of answers than it was asked for.
     """
     if out.suffix != ".parquet":
         raise ConfigError(f"{out} must end in .parquet: confidences are written as Parquet")
+    keep_inputs([predictions], [out])
     found = list(_samples(store, predictions, dialect))
     waiting = [one for one in found if one.views]
     batches = [waiting[start : start + batch_size] for start in range(0, len(waiting), batch_size)]
@@ -165,9 +167,10 @@ def _samples(store: Store, predictions: Path, dialect: Dialect) -> Iterator[Evid
     by_id = samples_by_question(told)
     for split in splits_answered(store, told, predictions):
         for asked in questions_to_ask(store, split):
-            first_s = float(asked.group["context"][0]["offset_s"])
+            frames = asked.group["context"]
+            first_s = float(frames[0]["offset_s"]) if frames else 0.0
             for sample, text in by_id.get(asked.question["qa_id"], ()):
-                views = evidence_views(read_trace(text, dialect, first_s=first_s), asked.group)
+                views = evidence_views(read_trace(text, dialect, first_s=first_s), asked.group) if frames else []
                 yield EvidenceQuestion(asked, sample, text, views)
 
 
@@ -185,6 +188,7 @@ def _row(one: EvidenceQuestion, said: Mapping[tuple[str, int], str]) -> dict[str
     return {
         "qa_id": one.asked.question["qa_id"],
         "sample": one.sample,
+        "sample_digest": sample_digest(one.text),
         "confidence": None if text is None else read_confidence(text),
         "views": len(one.views),
         "text": None if text is None else storable(text),

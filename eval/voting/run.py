@@ -18,13 +18,13 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 
-from drive_vqa.errors import ConfigError
+from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing, write_json
 from eval.cases import read_cases
 from eval.predictions import read_predictions
-from eval.voting.asked import samples_by_question, splits_answered
-from eval.voting.compare import CONFIDENCE, MAJORITY, Samples, Voted, comparison, methods_of
+from eval.voting.asked import keep_inputs, sample_digest, samples_by_question, splits_answered
+from eval.voting.compare import CONFIDENCE, MAJORITY, METHODS, Samples, Voted, comparison, methods_of
 from eval.voting.confidence import read_confidences
 
 SAMPLES = 8
@@ -47,15 +47,18 @@ def vote_predictions(
         The comparison.
 
     Raises:
-        ConfigError: `out` is not a .parquet file.
-        PredictionError: a file cannot be read, or the store does not have a question.
+        ConfigError: `out` is not a .parquet file, or something that is read would be overwritten.
+        PredictionError: a file cannot be read, the store does not have a question, or the confidences are about other samples.
     """
     if out.suffix != ".parquet":
         raise ConfigError(f"{out} must end in .parquet: voted answers are written as Parquet")
+    keep_inputs([predictions, confidence], [out, *(_beside(out, name) for name in METHODS)])
     told = read_predictions(predictions)
     confidences = None if confidence is None else read_confidences(confidence)
     cases = _cases(store, told, predictions)
     by_id = samples_by_question(told)
+    if confidences is not None:
+        _check_confidences(confidences, by_id, count, f"{confidence} says nothing about {{}} as {predictions} has it")
     made = [
         methods_of(
             _samples(qa_id, by_id[qa_id], confidences or {}),
@@ -71,7 +74,7 @@ def vote_predictions(
     chosen = CONFIDENCE if confidences is not None else MAJORITY
     out.parent.mkdir(parents=True, exist_ok=True)
     for name, outcomes in voted.items():
-        path = out if name == chosen else out.with_suffix(f".{name}.parquet")
+        path = out if name == chosen else _beside(out, name)
         _write(path, cases["qa_id"].tolist(), outcomes, f"{model}+{name}")
     compared = {"questions": len(cases), "samples": count, "methods": comparison(cases, voted)}
     write_json(out.with_suffix(".json"), compared)
@@ -84,10 +87,33 @@ def _cases(store: Store, told: pd.DataFrame, predictions: Path) -> pd.DataFrame:
     return cases[cases["qa_id"].isin(told["qa_id"])].reset_index(drop=True)
 
 
+def _beside(out: Path, method: str) -> Path:
+    """Where the answers of a method go that is not the chosen one."""
+    return out.with_suffix(f".{method}.parquet")
+
+
+def _check_confidences(
+    confidences: Mapping[tuple[str, int], Mapping[str, Any]],
+    by_id: Mapping[str, Sequence[tuple[int, str]]],
+    count: int,
+    says: str,
+) -> None:
+    """Every sample that votes was asked about: with a file about others all would count alike, and nobody would see it.
+
+    Raises:
+        PredictionError: one was not; `says` has a place for which one.
+    """
+    for qa_id, told in by_id.items():
+        for sample, text in told[:count]:
+            if confidences.get((qa_id, sample), {}).get("sample_digest") != sample_digest(text):
+                which = says.format(f"sample {sample} of question {qa_id}")
+                raise PredictionError(f"{which}: ask about these samples with `drive-vqa confidence`")
+
+
 def _samples(
     qa_id: str, told: Sequence[tuple[int, str]], confidences: Mapping[tuple[str, int], Mapping[str, Any]]
 ) -> Samples:
-    """Samples of a question; one that nobody asked about has no confidence."""
+    """Samples of a question; one that does not vote by confidence may have none."""
     found = [confidences.get((qa_id, sample), {}) for sample, _ in told]
     said = [one.get("confidence") for one in found]
     return Samples([text for _, text in told], [one.get("text") for one in found], said)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from drive_vqa.errors import StoreError
 from drive_vqa.store import replacing
 from drive_vqa.traces import Dialect
 from eval.reasoning.read import read_trace
@@ -49,17 +50,29 @@ class AnswerPages(TrainerCallback):  # type: ignore[misc]
         self._steps = steps
 
     def on_step_end(self, _args: Any, state: TrainerState, _control: TrainerControl, **_more: Any) -> None:
-        """Write, at the first step and each `steps`; a step that is made again is written again."""
+        """Write, at the first step and each `steps`; a step that is made again is written again.
+
+        Raises:
+            StoreError: the disk is full, or the folder cannot be written.
+        """
         due = self._steps and (state.global_step == 1 or state.global_step % self._steps == 0)
         if not due or not state.is_world_process_zero:
             return
         answers = _read(self._trainer, self._prompts, self._dialect)
-        self._folder.mkdir(parents=True, exist_ok=True)
         place = self._folder / f"step-{state.global_step:06d}"
-        with replacing(place.with_suffix(".parquet")) as temporary:
-            pq.write_table(_table(answers), temporary, compression="zstd")
-        with replacing(place.with_suffix(".html")) as temporary:
-            temporary.write_text(answer_page(answers, step=state.global_step), encoding="utf-8")
+        try:
+            _write(answers, place, state.global_step)
+        except OSError as error:
+            why = error.strerror or error
+            raise StoreError(f"{place} cannot be written ({why}): free some space, then go on with --resume") from error
+
+
+def _write(answers: Sequence[SampledAnswer], place: Path, step: int) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(place.with_suffix(".parquet")) as temporary:
+        pq.write_table(_table(answers), temporary, compression="zstd")
+    with replacing(place.with_suffix(".html")) as temporary:
+        temporary.write_text(answer_page(answers, step=step), encoding="utf-8")
 
 
 def _read(trainer: Any, prompts: Prompts, dialect: Dialect) -> list[SampledAnswer]:

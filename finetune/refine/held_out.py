@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from drive_vqa.looks import Look
 from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from drive_vqa.vlm import Vlm, load_run
@@ -18,7 +19,6 @@ from finetune.rewards.completion import Completion
 from finetune.rewards.presets import Preset
 from finetune.rewards.score import read_completion, score_completions, totals
 from finetune.zoom.answerer import dialogue_holder, tuned_zoom
-from finetune.zoom.look import Look
 
 BATCH = 32
 RIGHT = 1.0

@@ -69,10 +69,13 @@ def refine(
         tracking_uri: MLflow store; default: in `out`.
 
     Raises:
-        ConfigError: `out` holds something already, or the settings do not fit the questions, the model or what is resumed.
+        ConfigError: `out` holds something already or is the tuned run, or the settings do not fit the questions, the model or
+            what is resumed.
         StoreError: nothing to ask.
         ModelError: the model cannot be loaded, or what it samples from is not what it learns on.
     """
+    if out.resolve() == adapter.resolve():
+        raise ConfigError(f"--out and --adapter are both {out}, which would be overwritten: give --out another folder")
     place = torch_device(device)
     if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
         raise ConfigError("refine samples at every step, which needs whole weights: use DDP in the place of FSDP")

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drive_vqa.looks import Look
 from drive_vqa.schema import TRUTH
 from drive_vqa.traces import ImageBox, Place, Seen, Step, Trace
 from eval.evidence.truth import TrueBox, TrueEvidence, TrueFrame
 from finetune.rewards.truth import Truth
-from finetune.zoom.look import Look
 
 SIZE_PX = (1600, 900)
 TIMES_S = (-1.5, -1.0, -0.5, 0.0)

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from drive_vqa.looks import Look
 from drive_vqa.traces import Dialect, ImageBox, Piece, Place, Point, Seen, Step, Trace, render
 from finetune.rewards.attack_world import MARK, NAME, OTHER, SIZE_PX, TIMES_S, Example, look_at, seen, shown_steps
-from finetune.zoom.look import Look
 
 LATE_S = 48.0
 LARGE = 10_000_000

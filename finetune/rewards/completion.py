@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from drive_vqa.looks import Look
 from eval.reasoning.trace import ReadTrace
-from finetune.zoom.look import Look
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from drive_vqa.looks import Look
 from eval.evidence.points import inside
 from eval.evidence.truth import TrueBox
 from finetune.rewards.accuracy import is_right
@@ -19,7 +20,7 @@ from finetune.rewards.boxes import true_px
 from finetune.rewards.completion import Completion
 from finetune.rewards.trace_format import think_answer
 from finetune.rewards.truth import Truth
-from finetune.zoom.look import Look, distinct
+from finetune.zoom.distinct import distinct
 
 BONUS = 0.2
 MOST_EXTRA = 3

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+from drive_vqa.looks import Look
 from drive_vqa.traces import ImageBox, Piece, Place, Point, Seen, Step, render
 from finetune.rewards.attack_world import MARK, NAME, OTHER, SIZE_PX, TIMES_S, Example, look_at, seen
 from finetune.rewards.attacks import Attempt, quarter_off
-from finetune.zoom.look import Look
 
 _MOST_STEPS = 12
 _MOST_LOOKS = 5

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from drive_vqa.looks import Look
 from eval.reasoning.read import read_trace
 from finetune.rewards.completion import Completion
 from finetune.rewards.presets import Preset
 from finetune.rewards.truth import Truth
-from finetune.zoom.look import Look
 
 
 def read_completion(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 from drive_vqa.errors import ConfigError
 from drive_vqa.marks import marked_frames
@@ -43,6 +45,11 @@ class LocalTeacher:
             raise ConfigError(
                 f"{self.name} was tuned with regions={self.vlm.regions} and search shows drawn marks: give another teacher"
             )
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its temperature."""
+        return {"temperature": self.temperature}
 
     def about(self, asked: PromptedQuestion) -> Ask:
         """How it is asked about one question; frames are drawn once."""

@@ -14,8 +14,11 @@ The file is written anew, whole, whenever some questions are done, and appears u
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +68,29 @@ class Records:
         """With the chains of more questions."""
         more = pa.Table.from_pylist([dict(row) for row in rows], schema=CHAINS)
         return Records(pa.concat_tables([self.chains, more]), (*self.searched, *searched), self.settings)
+
+
+@contextmanager
+def only_search(path: Path) -> Iterator[None]:
+    """Hold a file of chains, as two searches would write over what the other has found; the system lets go when a process ends.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        _hold(lock, path)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _hold(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConfigError(f"another search is at work on {path}: wait for its end, or give another --out") from error
 
 
 def begin_records(path: Path, settings: Mapping[str, Any]) -> Records:

@@ -17,7 +17,7 @@ from drive_vqa.store import Store, replacing
 from drive_vqa.traces import Point, Trace, render
 from eval.predict import PromptedQuestion, questions_to_ask
 from finetune.search.linearize import Chain, chains_of
-from finetune.search.records import Records, begin_records, write_records
+from finetune.search.records import Records, begin_records, only_search, write_records
 from finetune.search.reward import answer_is_right
 from finetune.search.steps import Proposal, read_proposal
 from finetune.search.teacher import Teacher
@@ -110,11 +110,25 @@ def search(
         workers: questions searched side by side; above 1 for servers only.
 
     Raises:
-        ConfigError: the split has no questions, or `out` was searched otherwise.
+        ConfigError: the split has no questions, `out` was searched otherwise, or another search is at work on it.
         ModelError: the teacher fails at one question after the other; what is done is kept.
     """
-    kept = harvest or Harvest()
-    begun = begin_records(out, {"teacher": teacher.name, "split": split, **asdict(settings), **asdict(kept)})
+    with only_search(out):
+        return _search(store, split, teacher, out, settings, harvest or Harvest(), limit, workers)
+
+
+def _search(
+    store: Store,
+    split: str,
+    teacher: Teacher,
+    out: Path,
+    settings: SearchSettings,
+    kept: Harvest,
+    limit: int | None,
+    workers: int,
+) -> SearchSummary:
+    asked_for = {"teacher": teacher.name, **teacher.settings, "split": split, **asdict(settings), **asdict(kept)}
+    begun = begin_records(out, asked_for)
     asked = sorted(questions_to_ask(store, split), key=lambda one: _draw(one, settings.seed))[:limit]
     if not asked:
         raise ConfigError(f"split {split!r} of {store.root} has no questions to search: name another --split")

@@ -79,6 +79,12 @@ class ServedTeacher:
         """The model's."""
         return self.model
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Units, size of the images and temperature."""
+        size_px = None if self.size_px is None else list(self.size_px)
+        return {"units": self.units.unit, "size_px": size_px, "temperature": self.temperature}
+
     def about(self, asked: PromptedQuestion) -> Ask:
         """How it is asked about one question; frames are drawn once."""
         request = chat_request(

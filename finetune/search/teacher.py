@@ -35,6 +35,11 @@ class Teacher(Protocol):
         """What it is called in the records."""
         ...
 
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What its proposals depend on besides its name, as JSON would give it back."""
+        ...
+
     def about(self, asked: PromptedQuestion) -> Ask:
         """How it is asked about one question.
 

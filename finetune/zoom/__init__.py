@@ -2,7 +2,7 @@
 
 calls         the text of a tool call, read without trust
 crops         where a look is taken and what it shows; presets
-look          a look that was taken, and which are distinct
+distinct      which looks are distinct
 views         the frames of a question at original size, and the model's units
 session       the looks of one dialogue: calls in, observations out, the budget
 environment   the same for TRL's GRPOTrainer

@@ -14,7 +14,7 @@ from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from drive_vqa.vlm import RUN_FILE, Sampling, Vlm
 from eval.hiding import Hide
-from eval.predict import Answerer, FramesOf, PromptedQuestion, VlmAnswerer, frames_shown, open_vlm
+from eval.predict import Answer, Answerer, FramesOf, PromptedQuestion, VlmAnswerer, frames_shown, open_vlm
 from finetune.zoom.crops import PRESETS, CropPreset
 from finetune.zoom.dialogue import Dialogue, hold, speaking
 from finetune.zoom.session import ZoomSession
@@ -32,7 +32,7 @@ def zoom_answerer(
     max_new_tokens: int | None = None,
     sampling: Sampling | None = None,
 ) -> Answerer:
-    """An answerer for `eval.predict`: what was said in a dialogue as one trace, in pixels of the original images.
+    """An answerer for `eval.predict`: what was said in a dialogue as one trace, with its looks, in pixels of the original images.
 
     Args:
         vlm: tuned on dialogues, or a checkpoint that knows tools.
@@ -46,8 +46,9 @@ def zoom_answerer(
     """
     holder = dialogue_holder(vlm, preset, frames_of=frames_of, max_new_tokens=max_new_tokens, sampling=sampling)
 
-    def answer(batch: list[PromptedQuestion]) -> list[str]:
-        return [in_pixels(vlm, asked, held) for asked, held in zip(batch, holder(batch), strict=True)]
+    def answer(batch: list[PromptedQuestion]) -> list[Answer]:
+        dialogues = holder(batch)
+        return [Answer(in_pixels(vlm, asked, held), held.looks) for asked, held in zip(batch, dialogues, strict=True)]
 
     return answer
 

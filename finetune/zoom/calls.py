@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from drive_vqa.looks import BoxPx, PointPx
 from drive_vqa.vlm.coordinates import Scale
-from finetune.zoom.crops import BoxPx, PointPx
 
 TOOL = "zoom"
 CALL_OPEN = "<tool_call>"

@@ -25,7 +25,7 @@ from finetune.lesson import AnswerWriter
 from finetune.zoom.calls import CALL_CLOSE, CALL_OPEN, Call, call_text
 from finetune.zoom.crops import AROUND_BOX, CropPreset
 from finetune.zoom.dialogue import THINK_CLOSE, THINK_OPEN
-from finetune.zoom.look import DISTINCT_PX
+from finetune.zoom.distinct import DISTINCT_PX
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from drive_vqa.errors import ConfigError
+from drive_vqa.looks import BoxPx, PointPx
 
-PointPx = tuple[float, float]
-"""(u, v) in pixels of the original frame."""
-BoxPx = tuple[float, float, float, float]
-"""(u0, v0, u1, v1) in pixels of the original frame."""
 Rectangle = tuple[int, int, int, int]
 """Whole pixels of the original frame, inside it: u0 and v0 belong to it, u1 and v1 do not."""
 

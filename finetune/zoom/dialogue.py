@@ -6,16 +6,19 @@ the next turn begins with `<answer>`. A model that calls again even there is sto
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL import Image
 
+from drive_vqa.looks import TracedLook
 from drive_vqa.prompt import Message
 from drive_vqa.vlm import Sampling, Vlm
+from eval.reasoning.read import read_trace
 from finetune.zoom.calls import CALL_CLOSE, CALL_OPEN
-from finetune.zoom.look import Look
 from finetune.zoom.session import FORCED_PREFIX, ZoomSession
 from finetune.zoom.templates import tool_processor
 
@@ -34,19 +37,27 @@ def speaking(vlm: Vlm, max_new_tokens: int | None = None, sampling: Sampling | N
     Args:
         vlm: its processor may or may not know the zoom.
         max_new_tokens: longest turn; default: `answer_tokens`.
-        sampling: None: greedy.
+        sampling: each time with a seed that follows from this one and from how often it was asked before; None: greedy.
 
     Raises:
         ModelError: its chat template cannot be given tools.
     """
+    asked = itertools.count()
     knowing = vlm if vlm.processor.tools else replace(vlm, processor=tool_processor(vlm.processor))
 
     def generate(
         messages: Sequence[Sequence[Message]], images: Sequence[Sequence[Image.Image]], begun: Sequence[str]
     ) -> list[str]:
-        return knowing.generate(messages, images, max_new_tokens, sampling=sampling, begun=begun)
+        drawn = None if sampling is None else _another(sampling, next(asked))
+        return knowing.generate(messages, images, max_new_tokens, sampling=drawn, begun=begun)
 
     return generate
+
+
+def _another(sampling: Sampling, number: int) -> Sampling:
+    """Other draws each time: with one seed a question that is asked again would be answered by the same words."""
+    content = f"{sampling.seed} {number}"
+    return replace(sampling, seed=int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big"))
 
 
 @dataclass(eq=False)
@@ -66,6 +77,7 @@ class Dialogue:
     session: ZoomSession
     turns: list[str] = field(default_factory=list)
     finished: bool = False
+    _looks: list[TracedLook] = field(default_factory=list, repr=False)
 
     @property
     def text(self) -> str:
@@ -73,9 +85,9 @@ class Dialogue:
         return one_trace(self.turns)
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def looks(self) -> tuple[TracedLook, ...]:
         """Those that showed something."""
-        return self.session.looks
+        return tuple(self._looks)
 
     @property
     def is_open(self) -> bool:
@@ -96,6 +108,9 @@ class Dialogue:
             observation = self.session.look(call)
             self.messages.append(observation.message)
             self.images += [] if observation.crop is None else [observation.crop]
+        step = steps_told(self.turns)
+        taken = self.session.looks[len(self._looks) :]
+        self._looks += [TracedLook(look.context, look.box_px, look.point_px, step) for look in taken]
 
 
 def hold(dialogues: Sequence[Dialogue], generate: Generate) -> None:
@@ -136,6 +151,11 @@ def one_trace(turns: Iterable[str]) -> str:
     lines = "".join(thought for thought, _ in parts)
     answer = parts[-1][1] if parts else ""
     return f"{THINK_OPEN}{lines}{THINK_CLOSE}\n{answer}" if lines else answer
+
+
+def steps_told(turns: Iterable[str]) -> int:
+    """How many steps a reader of traces finds in turns; in every dialect a step is a line of a thought, so it may be any."""
+    return len(read_trace(one_trace(turns), "drive").steps)
 
 
 def _thought(said: str) -> tuple[str, str]:

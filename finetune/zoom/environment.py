@@ -13,10 +13,10 @@ from functools import wraps
 from typing import Any
 
 from drive_vqa.errors import DriveVqaError
+from drive_vqa.looks import Look
 from drive_vqa.prompt import Message
 from finetune.zoom.calls import TOOL, json_call
 from finetune.zoom.crops import CropPreset
-from finetune.zoom.look import Look
 from finetune.zoom.session import FORCED_PREFIX, ZoomSession
 from finetune.zoom.views import Views
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from PIL import Image
 
+from drive_vqa.looks import Look
 from drive_vqa.prompt import Message
 from finetune.zoom.calls import TOOL, Call, Complaint, read_call
 from finetune.zoom.crops import CropPreset, cut, look_rectangle
-from finetune.zoom.look import Look, distinct, is_new
+from finetune.zoom.distinct import distinct, is_new
 from finetune.zoom.views import Views
 
 ANSWER_NOW = "No looks left: answer now."

@@ -5,8 +5,8 @@
 Reasoning is always a chain in the dialect `open_o3`. As in their data a box that covers more than 80 % of its image is not told,
 a record has one to five key frames (of more, the first, the last and others evenly between), and each shows one to three objects,
 those asked about first. The chain tells of these alone. Left out are questions without such a box, and groups whose images share
-a time (surround views) or differ in size: a box is known by its time and counted in one size. There are no corrected chains,
-since what they tell at first is not true.
+a time (surround views), differ in size or have none that is known: a box is known by its time and counted in one size. There are
+no corrected chains, since what they tell at first is not true.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def key_evidence(question: Mapping[str, Any], group: Mapping[str, Any]) -> list[
         group: that it belongs to, boxes and sizes of the same image.
     """
     views = group["context"]
-    if len(set(_times_s(views))) < len(views) or len({(view["width"], view["height"]) for view in views}) > 1:
+    sizes = {(view["width"], view["height"]) for view in views}
+    if len(set(_times_s(views))) < len(views) or len(sizes) > 1 or any(None in size for size in sizes):
         return []
     can_tell = {
         (mark["mark"], region["context"])

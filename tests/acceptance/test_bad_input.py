@@ -17,7 +17,7 @@ from sensors.synth.synthesize import synthesize
 def drives(tmp_path_factory):
     """Two small drives; tests change copies."""
     out = tmp_path_factory.mktemp("drives") / "drives"
-    synthesize(out, scenes=2, seed=3, duration_s=1.5, workers=1, width_px=160, height_px=90, azimuths=120)
+    synthesize(out, scenes=2, seed=3, duration_s=1.5, workers=2, width_px=160, height_px=90, azimuths=120)
     return out
 
 

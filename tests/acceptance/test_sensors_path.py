@@ -2,31 +2,25 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from drive_vqa.cli import main
 from drive_vqa.store import Store
+from tests.alone import run_alone
 
 
 def _run(*arguments, status=0):
     assert main([str(argument) for argument in arguments]) == status
 
 
-def _run_alone(*arguments):
-    """In a process of its own: without the run-time type checks, which make drawing and detecting slow."""
-    subprocess.run([sys.executable, "-m", "drive_vqa.cli", *map(str, arguments)], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sensors")
-    _run_alone("synth", "--out", folder / "drives", "--scenes", "1", "--seed", "3", "--duration", "3.1")
-    _run_alone("ingest", folder / "drives", "--format", "nuscenes", "--out", folder / "store")
-    _run_alone("fuse", folder / "store", "--from", "sensors", "--evaluate", "--max-range", 40)
+    run_alone("synth", "--out", folder / "drives", "--scenes", "1", "--seed", "3", "--duration", "3.1")
+    run_alone("ingest", folder / "drives", "--format", "nuscenes", "--out", folder / "store")
+    run_alone("fuse", folder / "store", "--from", "sensors", "--evaluate", "--max-range", 40)
     return folder
 
 

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import subprocess
-import sys
+import shutil
 
 import mlflow
 import numpy as np
@@ -14,32 +13,32 @@ from drive_vqa.cli import main
 from drive_vqa.geometry import wrap_rad
 from drive_vqa.store import Store
 from drive_vqa.tracking import default_uri
+from tests.alone import run_alone
 from tests.qa_gen.oracle import check_log
 
-SYNTH = ["--scenes", "3", "--seed", "5", "--duration", "5.6"]
+SCENES = 3
+SYNTH = ["--seed", "5", "--duration", "5.6"]
 
 
 def _run(*arguments):
     assert main([str(argument) for argument in arguments]) == 0
 
 
-def _run_alone(*arguments):
-    """In a process of its own: without the run-time type checks, which make drawing twice as slow."""
-    subprocess.run([sys.executable, "-m", "drive_vqa.cli", *map(str, arguments)], check=True, capture_output=True)
+def _make_drives(folder, scenes, workers, run=_run):
+    run("synth", "--out", folder / "drives", "--scenes", scenes, *SYNTH, "--workers", workers)
 
 
 def _make_store(folder, workers, run=_run):
-    """Drives and store below a folder; both have the same names in every folder."""
-    run("synth", "--out", folder / "drives", *SYNTH, "--workers", workers)
+    """Beside the drives, whose folder has the same name everywhere."""
     run("ingest", folder / "drives", "--format", "nuscenes", "--out", folder / "store", "--workers", workers)
     run("fuse", folder / "store", "--workers", workers)
     run("generate", folder / "store", "--workers", workers)
-    return folder / "store"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two_workers")
+    _make_drives(folder, SCENES, workers=2)
     _make_store(folder, workers=2)
     return folder
 
@@ -49,14 +48,27 @@ def _digests(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-@pytest.mark.timeout(900)  # draws the world twice, which a busy machine does slowly
-def test_the_same_seed_and_another_number_of_workers_give_the_same_bytes(folder, tmp_path):
-    _make_store(tmp_path, workers=1, run=_run_alone)
-    assert _digests(tmp_path) == _digests(folder)
+@pytest.mark.timeout(900)  # draws the world, which a busy machine does slowly
+def test_the_same_drives_and_another_number_of_workers_give_the_same_store(folder, tmp_path):
+    without_cache = shutil.ignore_patterns(".drive-vqa-cache")
+    shutil.copytree(folder / "drives", tmp_path / "drives", ignore=without_cache)
+    _make_store(tmp_path, workers=1, run=run_alone)
+    assert _digests(tmp_path / "store") == _digests(folder / "store")
+
+
+def test_the_same_seed_and_other_numbers_of_workers_and_scenes_give_the_same_scene(folder, tmp_path):
+    """All its sensor files and its rows. Finished tables are compared in tests/sensors/test_synth_dataset.py, drawn smaller."""
+    _make_drives(tmp_path, 1, workers=1, run=run_alone)
+    drawn, expected = (_digests(root / "drives" / "samples") for root in (tmp_path, folder))
+    assert len(drawn) * SCENES == len(expected)
+    assert drawn.items() <= expected.items()
+    rows = "drives/.synth-work/scene-0000.json"
+    assert (tmp_path / rows).read_bytes() == (folder / rows).read_bytes()
 
 
 def test_a_second_call_writes_nothing(folder):
     before = {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*.parquet")}
+    _make_drives(folder, SCENES, workers=1)
     _make_store(folder, workers=1)
     after = {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*.parquet")}
     assert before == after

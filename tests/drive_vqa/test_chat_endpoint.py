@@ -54,6 +54,15 @@ def dribble(handler: BaseHTTPRequestHandler, _request: Any) -> None:
         time.sleep(0.05)
 
 
+def dribble_head(handler: BaseHTTPRequestHandler, _request: Any) -> None:
+    """The same before there is a reply to read."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nA: ")
+    for _ in range(40):
+        handler.wfile.write(b"b")
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
 class Server(ThreadingHTTPServer):
     """Answers requests one after another by a script; the last answer stays."""
 
@@ -179,6 +188,20 @@ def test_a_reply_without_end_is_not_read(
     server.answers = [reply(200, b" " * 2000)]
     with pytest.raises(ModelError, match="more than 1000 bytes"):
         endpoint.complete({})
+
+
+def test_no_part_of_a_reply_takes_longer_than_all_may(server: Server, endpoint: ChatEndpoint) -> None:
+    server.answers = [dribble_head, completion("left")]
+    began_s = time.monotonic()
+    assert endpoint.complete({}) == ["left"]
+    assert time.monotonic() - began_s < 1.5
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "\x00", "schlüssel"])
+def test_keys_that_are_none(key: str) -> None:
+    with pytest.raises(ConfigError, match="characters that no key has") as failed:
+        ChatEndpoint("http://127.0.0.1:1/v1", key=key)
+    assert key not in str(failed.value)
 
 
 def test_nobody_there(pauses: list[float]) -> None:

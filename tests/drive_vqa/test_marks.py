@@ -50,6 +50,14 @@ def test_regions_at():
     assert regions_at(_group(), 1) == {}
 
 
+@pytest.mark.parametrize("corner", [float("nan"), float("inf"), None])
+def test_a_box_that_is_none_is_named(store, corner):
+    group = _group()
+    group["marks"][0]["regions"][0]["u1_px"] = corner
+    with pytest.raises(StoreError, match=r"Region 3 in image 1 of group .* has the box .* generate"):
+        marked_frames(store, group)
+
+
 def test_numbers_stay_inside_the_picture():
     image = Image.new("RGB", (60, 40), GREY)
     marked = draw_marks(image, {1: (50.0, 0.0, 60.0, 10.0)})

@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 
 from drive_vqa.errors import ConfigError, ModelError, StoreError
+from drive_vqa.looks import TracedLook, look_from_struct
 from drive_vqa.store import read_table
 from drive_vqa.vlm import Sampling
 from eval.evaluate import evaluate
-from eval.predict import SHOWN_COLUMNS, predict, questions_to_ask, vlm_answerer
+from eval.predict import SHOWN_COLUMNS, Answer, predict, questions_to_ask, vlm_answerer
 
 
 def echo(batch):
-    return [f"{asked.question['qa_id']} {asked.group['group_id']}" for asked in batch]
+    return [Answer(f"{asked.question['qa_id']} {asked.group['group_id']}") for asked in batch]
 
 
 def test_every_question_of_the_split_is_answered_once(world, tmp_path):
@@ -70,7 +71,7 @@ def test_text_that_utf8_cannot_hold_is_written(world, tmp_path):
     out = predict(
         world,
         "test",
-        lambda batch: ["\ud800"] * len(batch),
+        lambda batch: [Answer("\ud800")] * len(batch),
         tmp_path / "p.parquet",
         model_name="m",
         batch_size=9,
@@ -85,13 +86,25 @@ def test_written_predictions_can_be_scored(world, tmp_path, monkeypatch):
     out = predict(
         world,
         "test",
-        lambda batch: [truth[asked.question["qa_id"]] for asked in batch],
+        lambda batch: [Answer(truth[asked.question["qa_id"]]) for asked in batch],
         tmp_path / "p.parquet",
         model_name="oracle",
         batch_size=16,
     )
     assert evaluate(world, out, tmp_path / "eval").startswith("oracle: MLSR 100.0 %")
     assert json.loads((tmp_path / "eval/metrics.json").read_text())["accuracy"]["value"] == 1.0
+
+
+def test_looks_are_written_as_they_were_taken(world, tmp_path):
+    looks = (TracedLook(1, (0.0, 4.0, 320.0, 324.0), (3.5, 160.25), 2), TracedLook(0, (1.0, 2.0, 3.0, 4.0), None, 3))
+
+    def answer(batch):
+        return [Answer("yes", looks if place else ()) for place, _ in enumerate(batch)]
+
+    out = predict(world, "test", answer, tmp_path / "p.parquet", model_name="m", batch_size=2, limit=2)
+    first, second = read_table(out, "predictions")["looks"].to_pylist()
+    assert first == []
+    assert tuple(map(look_from_struct, second)) == looks
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +131,8 @@ def test_a_model_answers_and_frames_of_a_group_are_decoded_once(tiny, tmp_path, 
     assert len(rows) == 45
     assert {row["model"] for row in rows} == {"base"}
     again = answer(questions_to_ask(store, "test")[:9])
-    assert again == [row["text"] for row in rows[:9]]
+    assert again == [Answer(row["text"]) for row in rows[:9]]
+    assert {row["looks"] is None for row in rows} == {True}
 
 
 def test_samples_are_drawn_and_the_seed_holds(tiny, tmp_path, write_store):

@@ -17,10 +17,11 @@ from drive_vqa.store import Store
 from eval.evaluate import evaluate
 from eval.evidence.drawing import CLAIMED_RGB, TRUE_RGB
 from eval.report import gallery, write_report
-from eval.report.claims import MOST_CLAIMS, MOST_FRAMES, MOST_STEPS, WIDTH_PX, reasonings
+from eval.report.claims import MOST_CLAIMS, MOST_FRAMES, MOST_STEPS, reasonings
 from eval.report.grounding import grounding_tables
 from eval.report.inputs import Number, read_evaluation
 from eval.report.numbers import cell
+from eval.report.shown import WIDTH_PX
 from tests.eval.report_world import LOG, SCRIPT, WIDTH, built_world, image_box
 
 CORNERS = ("u0_px", "v0_px", "u1_px", "v1_px")

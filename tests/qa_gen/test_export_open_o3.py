@@ -173,6 +173,7 @@ def test_images_of_one_time_and_of_several_sizes_are_left_out():
     mixed = group_of([-0.5, 0.0], marks)
     mixed["context"][0]["width"] = 50
     assert told(mixed, [(1, 0)]) == []
+    assert told(group_of([-0.5, 0.0], marks, size=(None, 100)), [(1, 0)]) == []
     assert told(group_of([-0.5, 0.0], marks), [(1, 0)]) == [(1, 0)]
 
 

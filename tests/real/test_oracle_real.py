@@ -14,11 +14,8 @@ import pytest
 
 from drive_vqa.store import Store
 from qa_gen.catalogue import TYPES
-from qa_gen.config import GenerateConfig
-from qa_gen.generate import generate
-from sensors.fuse import fuse
-from sensors.ingest import ingest
 from sensors.synth.synthesize import synthesize
+from tests.alone import run_alone
 from tests.qa_gen.oracle import CATALOGUE, OracleResult, check_log
 from tests.qa_gen.oracle.world import CAMERAS, Looks, make_traffic, write_traffic
 
@@ -36,7 +33,7 @@ FRONT, AROUND, NO_IMAGES, NO_CAMERAS = Looks(), Looks(tuple(CAMERAS)), Looks(ima
 TRAFFIC = {2: AROUND, 5: NO_CAMERAS, 7: FRONT, 17: FRONT, 18: FRONT, 22: NO_IMAGES, 23: AROUND, 30: FRONT}
 """Seeds of drives in which much happens that is rare."""
 
-EVERYTHING = GenerateConfig(need_images=False, keyframe_step_s=1.0, flatten=1.0, least_change=0.0, bench_groups=60)
+EVERYTHING = ("need_images=false", "keyframe_step_s=1.0", "flatten=1.0", "least_change=0.0", "bench_groups=60")
 """No thinning: many questions from few logs."""
 
 
@@ -58,10 +55,9 @@ def _recorded(name: str) -> Callable[[Path], Store]:
 
 def _fused(source: Path, source_format: str, folder: Path) -> Store:
     root = folder / "store"
-    assert not ingest(source, source_format, root, workers=2).failures
-    store = Store.open(root)
-    assert not fuse(store, workers=2).failures
-    return store
+    run_alone("ingest", source, "--format", source_format, "--out", root, "--workers", 2)
+    run_alone("fuse", root, "--workers", 2)
+    return Store.open(root)
 
 
 def _kitti(folder: Path) -> Store:
@@ -79,7 +75,7 @@ def _kitti(folder: Path) -> Store:
 def _synthetic(folder: Path) -> Store:
     """The drawn world, small."""
     synthesize(
-        folder / "drives", scenes=2, seed=7, duration_s=12.0, workers=2, width_px=320, height_px=180, azimuths=180
+        folder / "drives", scenes=2, seed=7, duration_s=6.0, workers=2, width_px=320, height_px=180, azimuths=180
     )
     return _fused(folder / "drives", "nuscenes", folder)
 
@@ -111,8 +107,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checked]:
     found = {}
     for name, make in SOURCES.items():
         store = make(tmp_path_factory.mktemp(name.replace(" ", "_")))
-        summary = generate(store, EVERYTHING, workers=2)
-        assert not summary.failures, summary.failures
+        run_alone("generate", store.root, *EVERYTHING, "--workers", 2)
         result, start_s = OracleResult(), time.process_time()
         for log_id in store.log_ids("questions"):
             result.add(check_log(store, log_id))

@@ -8,6 +8,7 @@ import pytest
 
 from drive_vqa.cli import main
 from drive_vqa.store import Store
+from tests.alone import run_alone
 from tests.qa_gen.oracle import check_log
 
 DATA = Path(os.environ.get("DRIVE_VQA_REAL_DATA", "../shared/data"))
@@ -22,9 +23,9 @@ def _run(*arguments):
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pandaset") / "store"
-    _run("ingest", DATA / "pandaset", "--format", "pandaset", "--out", folder)
-    _run("fuse", folder)
-    _run("generate", folder)
+    run_alone("ingest", DATA / "pandaset", "--format", "pandaset", "--out", folder)
+    run_alone("fuse", folder)
+    run_alone("generate", folder)
     return Store.open(folder)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +178,27 @@ def test_a_loaded_model_is_shown_what_was_cut(
     assert images[0][0].size == (112, 112)
 
 
+def test_of_a_group_without_images_nothing_is_asked(
+    world, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = confidence_module.questions_to_ask
+
+    def without_images(*asked: Any) -> list[Any]:
+        return [replace(one, group={**one.group, "context": []}) for one in usual(*asked)]
+
+    monkeypatch.setattr(confidence_module, "questions_to_ask", without_images)
+    out = ask_confidence(world, samples, lambda _: [], tmp_path / "c.parquet", dialect="drive", batch_size=2)
+    assert {row["views"] for row in read_confidences(out).values()} == {0}
+
+
 def test_wrong_use(world, samples: Path, tmp_path: Path) -> None:
     def ask(out: str, say: int = 1, told: Path = samples) -> Path:
         return ask_confidence(world, told, lambda _: ["2"] * say, tmp_path / out, dialect="drive", batch_size=1)
 
     with pytest.raises(ConfigError, match=r"must end in \.parquet"):
         ask("c.csv")
+    with pytest.raises(ConfigError, match="would be overwritten"):
+        ask(samples.name)
     with pytest.raises(ModelError, match="3 answers to 1 questions"):
         ask("c.parquet", say=3)
     assert not (tmp_path / "c.parquet").exists()

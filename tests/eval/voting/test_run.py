@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,7 @@ from drive_vqa.cli import main
 from drive_vqa.errors import ConfigError, PredictionError
 from eval.evaluate import evaluate
 from eval.predictions import read_predictions
+from eval.voting.asked import sample_digest
 from eval.voting.confidence import CONFIDENCES
 from eval.voting.run import vote_predictions
 
@@ -67,6 +69,7 @@ def confidence(rows: list[dict[str, Any]], tmp_path: Path) -> Path:
         {
             "qa_id": row["qa_id"],
             "sample": row["sample"],
+            "sample_digest": sample_digest(row["text"]),
             "confidence": (2 if RIGHT_AT[row["sample"]] == "right" else 0) if row["sample"] else None,
             "views": int(row["sample"] > 0),
             "text": "2." if row["sample"] else None,
@@ -152,11 +155,46 @@ def test_wrong_use(world, samples: Path, confidence: Path, tmp_path: Path) -> No
     with pytest.raises(PredictionError, match="no file of confidences"):
         vote_predictions(world, samples, tmp_path / "v.parquet", confidence=samples)
     table = pq.read_table(confidence)
-    bad = table.set_column(2, "confidence", pa.array([7] * len(table), pa.int32()))
+    bad = table.set_column(table.column_names.index("confidence"), "confidence", pa.array([7] * len(table), pa.int32()))
     pq.write_table(bad, confidence)
     with pytest.raises(PredictionError, match="not 0, 1 or 2"):
         vote_predictions(world, samples, tmp_path / "v.parquet", confidence=confidence)
     assert not (tmp_path / "v.parquet").exists()
+
+
+def test_confidences_about_other_samples_are_refused(
+    world, rows: list[dict[str, Any]], samples: Path, confidence: Path, tmp_path: Path
+) -> None:
+    """Those of an earlier run have the same questions and numbers."""
+    again = tmp_path / "again.parquet"
+    last = rows[0]["qa_id"]
+    pd.DataFrame([{**row, "text": "none" if row["qa_id"] == last else row["text"]} for row in rows]).to_parquet(again)
+    for told in (again, samples):
+        if told == samples:
+            table = pq.read_table(confidence)
+            pq.write_table(table.slice(1), confidence)
+        with pytest.raises(PredictionError, match=rf"says nothing about sample 0 of question {last} as .*{told.name}"):
+            vote_predictions(world, told, tmp_path / "v.parquet", count=4, confidence=confidence)
+    assert not (tmp_path / "v.parquet").exists()
+
+
+def test_samples_beyond_those_that_vote_need_no_confidence(
+    world, rows: list[dict[str, Any]], samples: Path, confidence: Path, tmp_path: Path
+) -> None:
+    table = pq.read_table(confidence)
+    pq.write_table(table.filter(pc.less(table["sample"], 4)), confidence)
+    told = vote_predictions(world, samples, tmp_path / "v.parquet", count=4, confidence=confidence)["methods"]
+    assert told["confidence"]["accuracy"]["value"] == 1.0
+
+
+def test_nothing_that_is_read_is_overwritten(world, samples: Path, confidence: Path, tmp_path: Path) -> None:
+    single = tmp_path / "v.single.parquet"
+    samples.rename(single)
+    before = single.read_bytes(), confidence.read_bytes()
+    for out in ("v.parquet", "v.single.parquet", "confidence.parquet", "../" + tmp_path.name + "/v.parquet"):
+        with pytest.raises(ConfigError, match="would be overwritten"):
+            vote_predictions(world, single, tmp_path / out, confidence=confidence)
+    assert (single.read_bytes(), confidence.read_bytes()) == before
 
 
 def test_the_command(world, samples: Path, confidence: Path, tmp_path: Path) -> None:

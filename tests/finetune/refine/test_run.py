@@ -218,6 +218,21 @@ def test_a_run_that_is_none_is_refused(asked_store: Store, tmp_path: Path) -> No
         refine(asked_store, SHORT, adapter=tmp_path / "nothing", out=tmp_path / "out")
 
 
+def test_answers_that_cannot_be_written_are_named(asked_store: Store, tuned: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "answers").write_text("in the way")
+    with pytest.raises(StoreError, match=r"answers/step-000001 cannot be written .* go on with --resume"):
+        refine(asked_store, replace(SHORT, show_steps=1), adapter=tuned, out=tmp_path / "out")
+
+
+def test_a_tuned_run_is_not_refined_in_its_own_folder(asked_store: Store, tuned: Path) -> None:
+    """With `resume` there may be a run in it."""
+    before = sorted(path.relative_to(tuned) for path in tuned.rglob("*"))
+    with pytest.raises(ConfigError, match="would be overwritten"):
+        refine(asked_store, SHORT, adapter=tuned, out=tuned.parent / "." / tuned.name, resume=True)
+    assert sorted(path.relative_to(tuned) for path in tuned.rglob("*")) == before
+
+
 def test_fsdp_is_refused(asked_store: Store, tuned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(ConfigError, match="use DDP"):

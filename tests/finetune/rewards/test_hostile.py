@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drive_vqa.looks import Look
 from eval.parse import ANSWER_TYPES
 from eval.reasoning.hostile import make_text
 from eval.reasoning.trace import PlaceClaim, PointClaim, ReadTrace, SeenClaim
@@ -16,7 +17,6 @@ from finetune.rewards.attacks import WRONG, honest
 from finetune.rewards.completion import Completion
 from finetune.rewards.presets import PRESETS
 from finetune.rewards.score import read_completion, score_completions
-from finetune.zoom.look import Look
 from tests.finetune.rewards.by_hand import EVIDENCE, NOTHING, truth_about
 
 MOST_LOOKS = 5

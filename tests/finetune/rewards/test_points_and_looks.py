@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from drive_vqa.looks import Look
 from finetune.rewards.distinct_looks import distinct_looks, format_with_looks
 from finetune.rewards.points import verified_points
 from finetune.rewards.trace_format import with_point
-from finetune.zoom.look import Look
 from tests.finetune.rewards.by_hand import BEFORE, HONEST, NOTHING, NOW, said, seen, truth_about
 
 TRUTH = truth_about()

@@ -2,9 +2,9 @@
 
 import pytest
 
+from drive_vqa.looks import Look
 from finetune.rewards.presets import PRESETS
 from finetune.rewards.score import read_completion, score_completions, totals
-from finetune.zoom.look import Look
 from tests.finetune.rewards.by_hand import BEFORE, HONEST, NOW, said, seen, truth_about
 
 TRUTH = truth_about()

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from drive_vqa.errors import ConfigError
+from drive_vqa.looks import Look
 from finetune.rewards.presets import PRESETS
 from finetune.rewards.trl import reward_functions, said_text
-from finetune.zoom.look import Look
 from finetune.zoom.session import ANSWER_NOW
 from tests.finetune.rewards.by_hand import BEFORE, HONEST, NOW, said, seen, truth_about
 

@@ -24,6 +24,7 @@ class ScriptedTeacher:
     """Says what the script has for a question and the steps so far; remembers what it was asked."""
 
     name = "script"
+    settings: Mapping[str, Any] = {"size_px": [160, 96]}
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -160,10 +160,27 @@ def test_another_search_does_not_go_into_the_same_file(store: Store, tmp_path: P
     found(store, out, LEFT_OR_RIGHT, limit=1)
     with pytest.raises(ConfigError, match="searched with depth=6, not 4"):
         found(store, out, LEFT_OR_RIGHT, settings=replace(USUAL, depth=4))
+    other = ScriptedTeacher(LEFT_OR_RIGHT)
+    other.settings = {"size_px": None}
+    with pytest.raises(ConfigError, match=r"searched with size_px=\[160, 96\], not None"):
+        search(store, "train", other, out, settings=USUAL)
     with pytest.raises(ConfigError, match=r"must end in \.parquet"):
         found(store, tmp_path / "chains.json", LEFT_OR_RIGHT)
     with pytest.raises(ConfigError, match="'val' of .* has no questions"):
         search(store, "val", ScriptedTeacher(LEFT_OR_RIGHT), tmp_path / "v.parquet", settings=USUAL)
+
+
+def test_two_searches_do_not_write_over_each_other(store: Store, tmp_path: Path) -> None:
+    out = tmp_path / "chains.parquet"
+
+    def meanwhile(qa_id: str, request: Request) -> Sequence[str]:
+        with pytest.raises(ConfigError, match=r"another search is at work on .*chains\.parquet"):
+            found(store, out, LEFT_OR_RIGHT)
+        return LEFT_OR_RIGHT(qa_id, request)
+
+    found(store, out, meanwhile, limit=1)
+    summary, _ = found(store, out, LEFT_OR_RIGHT)
+    assert (summary.searched, summary.skipped) == (5, 1)
 
 
 @pytest.mark.parametrize("damage", ["text", "other", "cut"])

@@ -128,6 +128,7 @@ def test_a_search_over_a_server_that_is_busy_at_times(
 def test_teachers_by_name(server: _Server) -> None:
     found = open_teacher(server.url, unit="thousandths", size_px=(64, 64))
     assert isinstance(found, ServedTeacher)
+    assert json.loads(json.dumps(found.settings)) == found.settings
     assert (found.name, found.size_px) == ("teacher", (64, 64))
     with pytest.raises(ConfigError, match="--adapter and --device are for models loaded here"):
         open_teacher(server.url, device="cpu")

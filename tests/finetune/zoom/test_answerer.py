@@ -4,13 +4,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from drive_vqa.errors import ModelError
+from drive_vqa.looks import TracedLook, look_from_struct
 from eval.predict import frames_shown, predict, questions_to_ask
 from finetune.zoom import answerer
 from finetune.zoom.answerer import in_pixels, open_zoom_answerer, opening, tuned_zoom, zoom_answerer
 from finetune.zoom.crops import PRESETS
-from finetune.zoom.look import Look
 from tests.finetune.conftest import SIZE_PX
 from tests.finetune.zoom.conftest import PRESET, turn
+
+POINT_PX = (50.0, 60.0)
 
 
 @pytest.mark.parametrize("model_type", ["qwen2_5_vl", "qwen3_vl"])
@@ -23,7 +25,7 @@ def test_a_look_and_a_box_are_told_in_the_models_units_and_meant_in_pixels(store
     u, v = wide // 2, high // 2
     held.add(turn(f"It is at <point>({u},{v})</point>.", 2, coordinate=[u, v]))
     held.add("<answer>9.0 meters</answer>")
-    assert held.looks == (Look(1, (64.0, 36.0, 104.0, 76.0), (84.0, 56.0)),)
+    assert held.looks == (TracedLook(1, (64.0, 36.0, 104.0, 76.0), (84.0, 56.0), 1),)
     said = in_pixels(vlm, asked, held)
     assert said == "<think>\nIt is at <point>(84,56)</point>.\n</think>\n<answer>9.0 meters</answer>"
     assert [image.size for image in held.images] == [(84, 56), (84, 56), (56, 56)]
@@ -44,6 +46,8 @@ def test_questions_of_a_store_are_answered_with_looks(store, vlm, monkeypatch, t
     out = predict(store, "train", answer, tmp_path / "p.parquet", model_name="scripted", batch_size=4, limit=4)
     texts = pq.read_table(out)["text"].to_pylist()
     assert texts == ["<think>\nHere.\nHere.\n</think>\n<answer>4 images</answer>"] * 4
+    looks = [look_from_struct(look) for look in pq.read_table(out)["looks"].to_pylist()[0]]
+    assert [(look.context, look.step, look.point_px) for look in looks] == [(0, 1, POINT_PX), (0, 2, POINT_PX)]
 
 
 def test_a_blank_control_is_grey_wherever_it_looks(store, vlm):

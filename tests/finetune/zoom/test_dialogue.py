@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drive_vqa.vlm import Sampling
 from finetune.zoom.dialogue import Dialogue, calls_in, hold, one_trace, said_in, speaking, without_calls
 from finetune.zoom.session import ZoomSession
 from finetune.zoom.views import image_views
@@ -72,6 +73,29 @@ def test_a_turn_of_thousands_of_calls_is_answered_within_the_budget(frames, zoom
     hold([held], Scripted((id(held.messages), "<tool_call></tool_call>" * 50_000)))
     assert not held.finished
     assert len(held.messages) < 8
+
+
+def test_a_look_is_behind_the_steps_of_its_turn(frames, zooming):
+    """A turn of two calls and no thought, then more than was asked for; a call that shows nothing is no look."""
+    held = dialogue(frames, zooming)
+    held.add(turn("One.\nTwo.", coordinate=[50, 60]))
+    held.add(f"<tool_call>{call(9, coordinate=[5, 6])}</tool_call>")
+    assert [look.step for look in held.looks] == [2]
+    other = dialogue(frames, zooming)
+    other.add(f"<tool_call>{call(coordinate=[50, 60])}</tool_call>")
+    other.add(turn("</think> <think>\nWhat?", 2, box=[10, 10, 30, 30]))
+    assert [look.step for look in other.looks] == [0, 1]
+
+
+def test_a_question_that_is_asked_again_is_answered_anew_and_a_run_that_is_made_again_alike(frames, vlm, zooming):
+    def answers():
+        generate = speaking(vlm, max_new_tokens=12, sampling=Sampling(seed=3))
+        opened = dialogue(frames, zooming)
+        return [generate([opened.messages], [opened.images], [""])[0] for _ in range(4)]
+
+    first = answers()
+    assert len(set(first)) == 4
+    assert answers() == first
 
 
 def test_a_loaded_model_can_hold_it(frames, vlm, zooming):

@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from drive_vqa.errors import StoreError
+from drive_vqa.looks import Look
 from drive_vqa.marks import marked_frames
-from finetune.zoom.look import Look, distinct
+from finetune.zoom.distinct import distinct
 from finetune.zoom.session import ANSWER_NOW, FORCED_PREFIX, SEEN_BEFORE, forced_prefix
 from finetune.zoom.views import group_views, image_views
 from tests.finetune.zoom.conftest import call
