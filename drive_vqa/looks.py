@@ -11,7 +11,7 @@ PointPx = tuple[float, float]
 """(u, v) in pixels of the original frame."""
 BoxPx = tuple[float, float, float, float]
 """(u0, v0, u1, v1) in pixels of the original frame."""
-CORNERS = ("u0_px", "v0_px", "u1_px", "v1_px")
+CORNERS, AIM = ("u0_px", "v0_px", "u1_px", "v1_px"), ("u_px", "v_px")
 
 
 @dataclass(frozen=True)
@@ -21,18 +21,13 @@ class Look:
     Attributes:
         context: place of the frame in the group's context, from 0.
         box_px: what was cropped, in pixels of the original frame.
-        point_px: where the model pointed, likewise; None where it gave a box.
+        aim_px: the point that the model gave, or the middle of the box that it gave, likewise; near the border of a frame not the
+            middle of the crop.
     """
 
     context: int
     box_px: BoxPx
-    point_px: PointPx | None
-
-    @property
-    def at_px(self) -> PointPx:
-        """The point, or the middle of the crop."""
-        u0, v0, u1, v1 = self.box_px
-        return self.point_px or ((u0 + u1) / 2, (v0 + v1) / 2)
+    aim_px: PointPx
 
 
 @dataclass(frozen=True)
@@ -47,11 +42,10 @@ class TracedLook(Look):
     step: int
 
 
-def look_to_struct(look: TracedLook) -> dict[str, float | None]:
+def look_to_struct(look: TracedLook) -> dict[str, float]:
     """A look as the `LOOK` struct of `drive_vqa.schema`."""
-    u_px, v_px = look.point_px or (None, None)
     corners = dict(zip(CORNERS, look.box_px, strict=True))
-    return {"context": look.context, **corners, "u_px": u_px, "v_px": v_px, "step": look.step}
+    return {"context": look.context, **corners, **dict(zip(AIM, look.aim_px, strict=True)), "step": look.step}
 
 
 def look_from_struct(struct: Mapping[str, Any] | None) -> TracedLook | None:
@@ -60,11 +54,11 @@ def look_from_struct(struct: Mapping[str, Any] | None) -> TracedLook | None:
     Whether its frame exists and holds the crop, only the group tells.
     """
     told = {name: value for name, value in (struct or {}).items() if value is not None}
-    if not {"context", "step", *CORNERS} <= told.keys() or ("u_px" in told) != ("v_px" in told):
+    if not {"context", "step", *CORNERS, *AIM} <= told.keys():
         return None
     u0_px, v0_px, u1_px, v1_px = (told[name] for name in CORNERS)
     if not all(map(math.isfinite, told.values())) or min(told["context"], told["step"]) < 0:
         return None
-    point_px = (told["u_px"], told["v_px"]) if "u_px" in told else None
-    has_area = u0_px < u1_px and v0_px < v1_px
-    return TracedLook(told["context"], (u0_px, v0_px, u1_px, v1_px), point_px, told["step"]) if has_area else None
+    if u0_px >= u1_px or v0_px >= v1_px:
+        return None
+    return TracedLook(told["context"], (u0_px, v0_px, u1_px, v1_px), (told["u_px"], told["v_px"]), told["step"])

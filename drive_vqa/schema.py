@@ -294,7 +294,7 @@ LOOK = pa.struct(
     [
         ("context", pa.int32()),  # place in the group's context
         *[(name, pa.float32()) for name in ("u0_px", "v0_px", "u1_px", "v1_px")],  # of the crop, in the original image
-        ("u_px", pa.float32()),  # the point that was asked for, likewise; null where a box was
+        ("u_px", pa.float32()),  # the point that was asked for, or the middle of the box, likewise
         ("v_px", pa.float32()),
         ("step", pa.int32()),  # steps of reasoning that were told before it, see drive_vqa.looks.TracedLook
     ]

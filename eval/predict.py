@@ -224,7 +224,13 @@ def open_vlm(model: str, adapter: Path | None = None, device: str | None = None)
 def grey_frames(
     _store: Store, group: Mapping[str, Any], size_px: tuple[int, int] | None, **_style: Any
 ) -> list[Image.Image]:
-    """Frames that show nothing."""
+    """Frames that show nothing.
+
+    Raises:
+        StoreError: their size is not known.
+    """
+    if size_px is None and not all(view["width"] and view["height"] for view in group["context"]):
+        raise StoreError(f"group {group.get('group_id')} has an image of unknown size: leave its questions out")
     return [Image.new("RGB", size_px or (view["width"], view["height"]), GREY) for view in group["context"]]
 
 

@@ -72,7 +72,7 @@ def _check_looks(rows: Sequence[Sequence[Mapping[str, Any] | None] | None], path
         if any(look_from_struct(look) is None for look in looks or ()):
             raise PredictionError(
                 f"{path}: row {number} has a look that is none: each needs context, step, a crop with an area in u0_px to v1_px, "
-                "and u_px and v_px or neither"
+                "u_px and v_px"
             )
 
 

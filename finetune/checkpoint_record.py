@@ -54,6 +54,14 @@ SPLIT_OF_A_STEP = ("batch_size", "gradient_accumulation")
 """How the rows of a step are shared out, together with the number of processes: free as long as a step has as many rows."""
 
 
+MENDS = {
+    "dataset_digest": "put back the questions, groups and tracks that it began with",
+    "base_digest": "put back the model or adapter that it began with",
+    "device": "take the device that it began on",
+}
+"""What to do where other things than settings differ."""
+
+
 class DamagedError(ValueError):
     """A checkpoint is not whole; the message says why."""
 
@@ -141,9 +149,9 @@ def check_origin(checkpoint: Path, record: Record, origin: Origin) -> None:
         ConfigError: names what differs.
     """
     for name, then, now in _differences(record.origin, origin):
+        mend = MENDS.get(name, "--resume without settings goes on with those in config.yaml of the run")
         raise ConfigError(
-            f"{checkpoint} was made with {name}={then}, and this run has {name}={now}: "
-            f"--resume without settings goes on with those in config.yaml of the run, and a new --out starts anew"
+            f"{checkpoint} was made with {name}={then}, and this run has {name}={now}: {mend}, and a new --out starts anew"
         )
     if record.origin["processes"] != origin.processes:
         was = f"{record.origin['processes']} process(es), and this run has {origin.processes}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,7 @@ def only_run(out: Path, *, is_main_process: bool) -> Iterator[None]:
     _held.add(lock)
     try:
         _hold(lock, out)
+        _sweep(out)
         yield
     finally:
         _held.discard(lock)
@@ -66,6 +68,15 @@ def _hold(lock: int, out: Path) -> None:
         raise ConfigError(
             f"another training is at work in {out}: wait for its end, or give --out a new folder"
         ) from error
+
+
+def _sweep(out: Path) -> None:
+    """Drop what a killed training was writing."""
+    for partial in [*out.glob(".*.tmp"), *out.glob("*/.*.tmp")]:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
 
 
 def _let_go() -> None:

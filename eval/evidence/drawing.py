@@ -61,8 +61,7 @@ def draw_look(image: Image.Image, size_px: tuple[int, int], look: Look, true: Se
     pen = ImageDraw.Draw(drawn)
     _outline_true(pen, true, scale, image.size)
     pen.rectangle((u0, v0, u1, v1), outline=LOOK_RGB, width=LINE_PX)
-    if look.point_px is not None:
-        _cross(pen, _shown((*look.point_px, *look.point_px), scale, image.size)[:2])
+    _cross(pen, _shown((*look.aim_px, *look.aim_px), scale, image.size)[:2])
     return drawn
 
 

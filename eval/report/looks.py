@@ -54,7 +54,7 @@ def look_picture(number: int, look: Look, shown: Shown) -> LookPicture | None:
     image = shown.image(look.context) if _is_inside(look, shown) else None
     if image is None:
         return None
-    size_px, when, (u_px, v_px) = image.size, shown.when(look.context), look.at_px
+    size_px, when, (u_px, v_px) = image.size, shown.when(look.context), look.aim_px
     true = [box for box in shown.evidence.boxes if box.context == look.context]
     frame = image.resize((WIDTH_PX, max(1, round(WIDTH_PX * size_px[1] / size_px[0]))), reducing_gap=2.0)
     whole = share_shown(look.box_px, (0.0, 0.0, float(size_px[0]), float(size_px[1])))
@@ -81,7 +81,7 @@ def share_shown(crop_px: BoxPx, box_px: BoxPx) -> float:
 def _is_inside(look: Look, shown: Shown) -> bool:
     if not 0 <= look.context < len(shown.group["context"]):
         return False
-    (u0, v0, u1, v1), (u, v), (width, height) = look.box_px, look.at_px, shown.size_px(look.context)
+    (u0, v0, u1, v1), (u, v), (width, height) = look.box_px, look.aim_px, shown.size_px(look.context)
     return all(0 <= value <= width for value in (u0, u, u1)) and all(0 <= value <= height for value in (v0, v, v1))
 
 
@@ -93,7 +93,7 @@ def _crop(image: Image.Image, look: Look) -> Image.Image:
 
 
 def _verdicts(look: Look, shown: Shown) -> tuple[tuple[str, bool | None], ...]:
-    """What of each true box of its frame it shows, and whether the point, or the middle of the crop, lies in that box."""
+    """What of each true box of its frame it shows, and whether it aims at that box."""
     if not shown.evidence.boxes:
         return (("no true box to show", None),)
     true = [box for box in shown.evidence.boxes if box.context == look.context]
@@ -103,5 +103,5 @@ def _verdicts(look: Look, shown: Shown) -> tuple[tuple[str, bool | None], ...]:
 
 def _verdict(look: Look, box: TrueBox) -> tuple[str, bool]:
     share = share_shown(look.box_px, box.box_px)
-    aims = bool(inside(np.array([look.at_px], dtype=np.float64), np.array([box.box_px], dtype=np.float64))[0, 0])
+    aims = bool(inside(np.array([look.aim_px], dtype=np.float64), np.array([box.box_px], dtype=np.float64))[0, 0])
     return f"shows {100 * share:.0f} % of Region {box.mark}, {'aims at it' if aims else 'aims beside it'}", aims

@@ -2,8 +2,8 @@
 
     format_with_looks   1 + 0.2 max(0, U - 1) where the format holds, else 0; looks need not show anything, wrong answers get it
                         too, and nothing caps it but the budget of looks   (ViGoRL, multi-turn; range [0, 1 + 0.2 (looks - 1)])
-    distinct_looks      min(max(0, U - 1), 3) / 3 for a right answer, else 0; U over looks whose middle lies in a true box of
-                        their image                                        [ours; range [0, 1]]
+    distinct_looks      min(max(0, U - 1), 3) / 3 for a right answer, else 0; U over looks that aim at a true box of their
+                        image                                              [ours; range [0, 1]]
 
 The second is None where no image shows anything that the answer rests on; it takes the looks in an order of its own.
 """
@@ -43,9 +43,9 @@ def distinct_looks(completion: Completion, truth: Truth, progress: float) -> flo
     verified = [
         look for look in completion.looks if _shows(look, [box for box in boxes if box.context == look.context])
     ]
-    ordered = sorted(verified, key=lambda look: (look.context, look.at_px))
+    ordered = sorted(verified, key=lambda look: (look.context, look.aim_px))
     return min(max(0, len(distinct(ordered)) - 1), MOST_EXTRA) / MOST_EXTRA
 
 
 def _shows(look: Look, boxes: list[TrueBox]) -> bool:
-    return bool(inside(np.array([look.at_px], dtype=np.float64), true_px(boxes)).any())
+    return bool(inside(np.array([look.aim_px], dtype=np.float64), true_px(boxes)).any())

@@ -99,7 +99,7 @@ def tuned_zoom(run: Path) -> CropPreset | None:
     try:
         name = json.loads(path.read_text(encoding="utf-8")).get("zoom")
         return None if name is None else PRESETS[name]
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} does not say how looks were taken: give the folder of a finished run") from error
 
 

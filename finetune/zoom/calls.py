@@ -43,6 +43,17 @@ class Call:
     context: int
     target_px: PointPx | BoxPx
 
+    @property
+    def point_px(self) -> PointPx | None:
+        """The point; None where it is a box."""
+        return self.target_px if len(self.target_px) == 2 else None
+
+    @property
+    def aim_px(self) -> PointPx:
+        """The point, or the middle of the box."""
+        first, last = self.target_px[:2], self.target_px[-2:]
+        return (first[0] + last[0]) / 2, (first[1] + last[1]) / 2
+
 
 @dataclass(frozen=True)
 class Complaint:

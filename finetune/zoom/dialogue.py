@@ -110,7 +110,7 @@ class Dialogue:
             self.images += [] if observation.crop is None else [observation.crop]
         step = steps_told(self.turns)
         taken = self.session.looks[len(self._looks) :]
-        self._looks += [TracedLook(look.context, look.box_px, look.point_px, step) for look in taken]
+        self._looks += [TracedLook(look.context, look.box_px, look.aim_px, step) for look in taken]
 
 
 def hold(dialogues: Sequence[Dialogue], generate: Generate) -> None:

@@ -13,7 +13,7 @@ DISTINCT_PX = 10.0
 
 def is_new(look: Look, before: Sequence[Look]) -> bool:
     """Whether no earlier look at the same frame lies within `DISTINCT_PX`."""
-    return all(look.context != other.context or math.dist(look.at_px, other.at_px) >= DISTINCT_PX for other in before)
+    return all(look.context != other.context or math.dist(look.aim_px, other.aim_px) >= DISTINCT_PX for other in before)
 
 
 def distinct(looks: Sequence[Look]) -> tuple[Look, ...]:

@@ -102,12 +102,11 @@ class ZoomSession:
     def _shown(self, call: Call) -> Observation:
         frame_px = self.views.scales[call.context].original_px
         rectangle = look_rectangle(frame_px, call.target_px, self.preset)
-        point_px = call.target_px if len(call.target_px) == 2 else None
         u0, v0, u1, v1 = map(float, rectangle)
-        look = Look(call.context, (u0, v0, u1, v1), point_px)
+        look = Look(call.context, (u0, v0, u1, v1), call.aim_px)
         repeated = "" if is_new(look, self._looks) else SEEN_BEFORE
         self._looks.append(look)
-        crop = cut(self.views.frame(call.context), rectangle, self.preset, point_px)
+        crop = cut(self.views.frame(call.context), rectangle, self.preset, call.point_px)
         return Observation(f"Image {call.context + 1}, closer:", crop, repeated + self._rest())
 
     def _rest(self) -> str:

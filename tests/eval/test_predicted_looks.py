@@ -16,7 +16,7 @@ from eval.evaluate import evaluate
 from eval.predictions import read_predictions
 
 AT_POINT = TracedLook(1, (0.0, 4.0, 320.0, 324.0), (3.5, 160.25), 2)
-AT_BOX = TracedLook(0, (1.0, 2.0, 3.0, 4.0), None, 0)
+AT_BOX = TracedLook(0, (1.0, 2.0, 3.0, 4.0), (2.0, 3.0), 0)
 NO_LOOKS = {
     "not a number": {"u1_px": float("nan")},
     "without end": {"u1_px": float("inf")},

@@ -26,27 +26,32 @@ from tests.eval.report_world import HEIGHT, LOG, WIDTH, built_world, image_box
 BOX = tuple(float(round(value)) for value in image_box("lead", 1, 1.0).values())
 """Where the evidence is in the second frame: what the drive of the world paints red."""
 
-MIDDLE = ((BOX[0] + BOX[2]) / 2, (BOX[1] + BOX[3]) / 2)
+
+def middle(box):
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+MIDDLE = middle(BOX)
 AROUND = (BOX[0] - 20, BOX[1] - 20, BOX[2] + 20, BOX[3] + 20)
 HALF = (BOX[0], BOX[1], MIDDLE[0], BOX[3])
 STEPS = "<think>\nIt is far.\nOr near.\n</think>\n<answer>yes</answer>"
 GOOD = TracedLook(1, AROUND, MIDDLE, 1)
 LOOKED, HOSTILE, MANY, LONG = (f"localization_t{horizon}-1-0" for horizon in range(4))
 MALFORMED, SILENT = "in_my_path-1-0", "sign-1-1"
-TINY = TracedLook(1, (9.2, 9.3, 9.4, 9.5), None, 0)
+TINY = TracedLook(1, (9.2, 9.3, 9.4, 9.5), (9.3, 9.4), 0)
 BAD = (
-    TracedLook(2, AROUND, None, 1),
-    TracedLook(2**31 - 1, AROUND, None, 0),
-    TracedLook(1, (-5.0, 0.0, 20.0, 20.0), None, 0),
-    TracedLook(1, (0.0, 0.0, 3e38, 20.0), None, 1),
+    TracedLook(2, AROUND, MIDDLE, 1),
+    TracedLook(2**31 - 1, AROUND, MIDDLE, 0),
+    TracedLook(1, (-5.0, 0.0, 20.0, 20.0), (7.5, 10.0), 0),
+    TracedLook(1, (0.0, 0.0, 3e38, 20.0), (1e38, 10.0), 1),
     TracedLook(1, AROUND, (3e38, 0.0), 1),
-    TracedLook(1, (0.0, 0.0, WIDTH + 1.0, HEIGHT), None, 2**31 - 1),
+    TracedLook(1, (0.0, 0.0, WIDTH + 1.0, HEIGHT), (50.0, 50.0), 2**31 - 1),
 )
 ANSWERS = {
-    LOOKED: Answer(STEPS, (TracedLook(0, AROUND, None, 0), GOOD, TracedLook(1, HALF, None, 2))),
+    LOOKED: Answer(STEPS, (TracedLook(0, AROUND, MIDDLE, 0), GOOD, TracedLook(1, HALF, middle(HALF), 2))),
     HOSTILE: Answer(STEPS, BAD),
     MANY: Answer(STEPS, (GOOD,) * 10_000),
-    LONG: Answer(STEPS.replace("Or near.", "Or near.\n" * 40), (GOOD, TracedLook(1, AROUND, None, 30))),
+    LONG: Answer(STEPS.replace("Or near.", "Or near.\n" * 40), (GOOD, TracedLook(1, AROUND, MIDDLE, 30))),
     MALFORMED: Answer("<think>\nIt is", (TINY, TracedLook(1, (0.0, 0.0, float(WIDTH), float(HEIGHT)), (5.0, 5.0), 99))),
     SILENT: Answer("none", (GOOD,)),
 }

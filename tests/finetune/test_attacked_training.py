@@ -134,6 +134,17 @@ def test_a_folder_holds_one_training(tmp_path: Path) -> None:
         pass
 
 
+def test_what_a_killed_training_was_writing_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / "answers").mkdir()
+    (tmp_path / ".adapter.12.tmp").mkdir()
+    (tmp_path / "answers" / ".step-000001.html.ab.tmp").touch()
+    (tmp_path / "answers" / "step-000001.html").touch()
+    with only_run(tmp_path, is_main_process=True):
+        pass
+    left = sorted(path.name for path in tmp_path.rglob("*"))
+    assert left == [".lock", "answers", "step-000001.html"]
+
+
 def test_a_worker_that_outlives_its_training_does_not_hold_its_folder(tmp_path: Path) -> None:
     fork = multiprocessing.get_context("fork")
     is_running = fork.Event()

@@ -93,8 +93,11 @@ def test_nothing_but_damage_is_an_error(checkpoints: Path) -> None:
         (replace(ORIGIN, settings={**SETTINGS, "new": 1}), "new=null"),
         (replace(ORIGIN, settings={**SETTINGS, "batch_size": 4}), "processes=4, and this run has .*=8"),
         (replace(ORIGIN, processes=2), "processes=4"),
-        (replace(ORIGIN, dataset_digest="other"), "dataset_digest=data, and this run has dataset_digest=other"),
-        (replace(ORIGIN, base_digest="other"), "base_digest=base"),
+        (
+            replace(ORIGIN, dataset_digest="other"),
+            "dataset_digest=data, and this run has dataset_digest=other: put back the q",
+        ),
+        (replace(ORIGIN, base_digest="other"), "base_digest=base, .*: put back the model"),
         (replace(ORIGIN, device="cuda"), "device=cpu"),
     ],
 )

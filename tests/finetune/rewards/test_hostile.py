@@ -84,7 +84,7 @@ def test_hostile_texts(name):
 
 def look(random):
     u, v = random.uniform(-1e6, 1e6), random.choice((0.0, 110.0))
-    return Look(random.randint(-1, 4), (u, v, u, v), random.choice((None, (220.0, 110.0))))
+    return Look(random.randint(-1, 4), (u, v, u, v), random.choice(((u, v), (220.0, 110.0))))
 
 
 finite = st.floats(-1e9, 1e9)

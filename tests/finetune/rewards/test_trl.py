@@ -14,7 +14,7 @@ from tests.finetune.rewards.by_hand import BEFORE, HONEST, NOW, said, seen, trut
 TRUTH = truth_about()
 TEXT = said(*HONEST).text
 END = 7
-LOOKS = (Look(2, (210.0, 100.0, 230.0, 120.0), (220.0, 110.0)), Look(0, (110.0, 100.0, 130.0, 120.0), None))
+LOOKS = (Look(2, (210.0, 100.0, 230.0, 120.0), (220.0, 110.0)), Look(0, (110.0, 100.0, 130.0, 120.0), (120.0, 110.0)))
 
 
 def call(functions, completions, step=50, **columns):

@@ -47,7 +47,7 @@ def test_questions_of_a_store_are_answered_with_looks(store, vlm, monkeypatch, t
     texts = pq.read_table(out)["text"].to_pylist()
     assert texts == ["<think>\nHere.\nHere.\n</think>\n<answer>4 images</answer>"] * 4
     looks = [look_from_struct(look) for look in pq.read_table(out)["looks"].to_pylist()[0]]
-    assert [(look.context, look.step, look.point_px) for look in looks] == [(0, 1, POINT_PX), (0, 2, POINT_PX)]
+    assert [(look.context, look.step, look.aim_px) for look in looks] == [(0, 1, POINT_PX), (0, 2, POINT_PX)]
 
 
 def test_a_blank_control_is_grey_wherever_it_looks(store, vlm):

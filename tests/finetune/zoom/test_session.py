@@ -21,6 +21,13 @@ def test_a_look_shows_the_part_of_the_original_that_was_asked_for(session, frame
     assert observation.after == "1 look left."
 
 
+def test_a_box_at_the_border_is_aimed_at_though_the_crop_moves_inwards(session):
+    session.look(call(1, box=[0, 40, 10, 50]))
+    (look,) = session.looks
+    assert look.aim_px == (5.0, 45.0)
+    assert (look.box_px[0] + look.box_px[2]) / 2 > 10
+
+
 def test_after_the_last_look_the_answer_is_asked_for_and_more_calls_are_refused(session):
     first, last = (session.look(call(1, coordinate=[place, 60])) for place in (30, 120))
     assert not forced_prefix([first.message])
