@@ -4,15 +4,18 @@
 
 | arm | from | refined with |
 |---|---|---|
+| plain answers | A, tuned on plain answers | nothing |
 | cold start | Z | nothing |
 | cold start, no looks | T | nothing |
-| RL only | A, tuned on plain answers | looks |
+| RL only | A | looks |
 | cold start + RL | Z | looks |
 | text-only RL | T | grey images, judged with frames |
 | without looks | T | no looks |
 
 All refined arms take the same steps, questions and answers a step. What is done is not done again, and a run that was cut goes
-on. The table gives means over questions with 95 % intervals by bootstrap over logs, of all seeds together and of each alone.
+on. The table gives means over questions with 95 % intervals by bootstrap over logs, of all seeds together and of each alone, and
+of refined arms the paired differences to what they began from. `drawn` is the weighted sum of rewards of answers that are drawn
+as in training, which also grows where a model only becomes surer; all else is of the likeliest answers.
 """
 
 from __future__ import annotations
@@ -26,14 +29,15 @@ from pathlib import Path
 import pandas as pd
 
 from drive_vqa.store import Store
+from drive_vqa.vlm import Sampling
 from finetune.refine.asked import Asked, choose_questions
 from finetune.refine.config import RefineConfig, load_recipe
 from finetune.refine.held_out import estimate, judge_run
 from finetune.refine.run import refine
 from finetune.rewards.presets import PRESETS
 
-SHOWN = ("total", "right", "format", "boxes", "places")
-"""Columns of the table: the weighted sum, the share of right answers, and three rewards."""
+SHOWN = ("drawn", "total", "right", "format", "boxes", "places")
+"""Columns of the table: the weighted sum of drawn and of likeliest answers, the share of right ones, and three rewards."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +64,19 @@ def main() -> None:
     held_out = choose_questions(store, usual, "marks", split=usual.held_out.split, most=arguments.questions)
     print(f"{len(held_out)} held-out questions, seeds {', '.join(map(str, arguments.seeds))}")
     print("| arm | " + " | ".join(SHOWN) + " |\n|---|" + "---|" * len(SHOWN))
+    starts: dict[Path, pd.DataFrame] = {}
     for arm in _arms(arguments):
         judged = [_judged(arm, seed, usual, store, held_out, arguments) for seed in _seeds(arm, arguments)]
         print(_line(arm.name, pd.concat(judged)), flush=True)
-        if len(judged) > 1:
-            print("\n".join(_line(f"· seed {seed}", own) for seed, own in zip(arguments.seeds, judged, strict=True)))
+        if not arm.refined:
+            starts[arm.start] = judged[0]
+            continue
+        print(_line("· against its start", pd.concat([against(own, starts[arm.start]) for own in judged])))
+        print("\n".join(_line(f"· seed {seed}", own) for seed, own in zip(arguments.seeds, judged, strict=True)))
 
 
 def _arms(arguments: argparse.Namespace) -> Iterator[Arm]:
+    yield Arm("plain answers", arguments.answer_run, refined=False)
     yield Arm("cold start", arguments.zoom_run, refined=False)
     yield Arm("cold start, no looks", arguments.trace_run, refined=False)
     yield Arm("RL only", arguments.answer_run, zoom=True)
@@ -91,8 +100,19 @@ def _judged(
     table = arguments.out / f"{arm.name.replace(' ', '-')}-{seed}.parquet"
     if not table.exists():
         table.parent.mkdir(parents=True, exist_ok=True)
-        judge_run(run, held_out, PRESETS[usual.rewards], device=arguments.device).to_parquet(table)
+        sampling = Sampling(usual.temperature, usual.top_p, seed)
+        likeliest, drawn = (
+            judge_run(run, held_out, PRESETS[usual.rewards], sampling=how, device=arguments.device)
+            for how in (None, sampling)
+        )
+        likeliest.assign(drawn=drawn["total"], drawn_text=drawn["text"]).to_parquet(table)
     return pd.read_parquet(table)
+
+
+def against(judged: pd.DataFrame, start: pd.DataFrame) -> pd.DataFrame:
+    """Differences to answers of another run to the same questions; what applies to one of them alone is left out."""
+    shown = list(SHOWN)
+    return judged.assign(**(judged[shown] - start[shown]))
 
 
 def _line(name: str, judged: pd.DataFrame) -> str:

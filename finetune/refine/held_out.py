@@ -1,8 +1,10 @@
-"""What a run earns on held-out questions: one greedy answer each, with looks where the run knows them, judged by a preset."""
+"""What a run earns on held-out questions: one answer each, with looks where the run knows them, judged by a preset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pandas as pd
 from drive_vqa.looks import Look
 from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
-from drive_vqa.vlm import Vlm, load_run
+from drive_vqa.vlm import Sampling, Vlm, load_run
 from eval.predict import FramesOf, PromptedQuestion, frames_shown
 from eval.statistics import Estimate, estimate_mean
 from finetune.refine.asked import Asked, AskedQuestion
@@ -19,6 +21,7 @@ from finetune.rewards.completion import Completion
 from finetune.rewards.presets import Preset
 from finetune.rewards.score import read_completion, score_completions, totals
 from finetune.zoom.answerer import dialogue_holder, tuned_zoom
+from finetune.zoom.crops import CropPreset
 
 BATCH = 32
 RIGHT = 1.0
@@ -26,7 +29,13 @@ RIGHT = 1.0
 
 
 def judge_run(
-    run: Path, asked: Asked, preset: Preset, *, blank: bool = False, device: str | None = None
+    run: Path,
+    asked: Asked,
+    preset: Preset,
+    *,
+    sampling: Sampling | None = None,
+    blank: bool = False,
+    device: str | None = None,
 ) -> pd.DataFrame:
     """One row a question.
 
@@ -34,6 +43,7 @@ def judge_run(
         run: output folder of `finetune` or `refine`.
         asked: questions.
         preset: of rewards.
+        sampling: how answers are drawn; None: greedy.
         blank: show grey images in the place of frames, also where it looks.
         device: where the model runs.
 
@@ -42,7 +52,7 @@ def judge_run(
         not apply).
     """
     vlm = load_run(run, device=device)
-    completions = list(_answers(vlm, run, asked.questions, preset, blank=blank))
+    completions = list(_answers(vlm, run, asked.questions, preset, sampling, blank=blank))
     truths = [one.truth for one in asked.questions]
     scores = score_completions(preset, completions, truths, progress=1.0)
     frame = pd.DataFrame({name: np.array(values, dtype=np.float64) for name, values in scores.items()})
@@ -65,31 +75,46 @@ def estimate(judged: pd.DataFrame, column: str) -> Estimate:
 
 
 def _answers(
-    vlm: Vlm, run: Path, questions: Sequence[AskedQuestion], preset: Preset, *, blank: bool
+    vlm: Vlm, run: Path, questions: Sequence[AskedQuestion], preset: Preset, sampling: Sampling | None, *, blank: bool
 ) -> Iterator[Completion]:
-    zoom, (frames_of, _) = tuned_zoom(run), frames_shown(blank=blank)
+    answer = _answering(vlm, tuned_zoom(run), sampling, blank=blank)
     for start in range(0, len(questions), BATCH):
         some = questions[start : start + BATCH]
-        told: list[tuple[str, tuple[Look, ...], bool]]
-        if zoom is None:
-            told = [(text, (), True) for text in _single_turn(vlm, some, frames_of)]
-        else:
-            holder = dialogue_holder(vlm, zoom, frames_of=frames_of if blank else None)
-            held = holder([_prompted(one) for one in some])
-            told = [(one.text, one.looks, one.finished) for one in held]
-        for one, (text, looks, finished) in zip(some, told, strict=True):
+        for one, (text, looks, finished) in zip(some, answer(some), strict=True):
             said = vlm.processor.from_model_text(text, one.group, vlm.image_size_px, asked=one.question["question"])
             yield read_completion(preset, said, one.truth, looks=looks, finished=finished)
 
 
-def _single_turn(vlm: Vlm, questions: Sequence[AskedQuestion], frames_of: FramesOf) -> list[str]:
+Told = tuple[str, tuple[Look, ...], bool]
+"""What was said, where it was looked, and whether it came to its end."""
+
+
+def _answering(
+    vlm: Vlm, zoom: CropPreset | None, sampling: Sampling | None, *, blank: bool
+) -> Callable[[Sequence[AskedQuestion]], list[Told]]:
+    frames_of, _ = frames_shown(blank=blank)
+    if zoom is None:
+        speak = _single_turns(vlm, frames_of, sampling)
+        return lambda some: [(text, (), True) for text in speak(some)]
+    holder = dialogue_holder(vlm, zoom, frames_of=frames_of if blank else None, sampling=sampling)
+    return lambda some: [(one.text, one.looks, one.finished) for one in holder(list(map(_prompted, some)))]
+
+
+def _single_turns(
+    vlm: Vlm, frames_of: FramesOf, sampling: Sampling | None
+) -> Callable[[Sequence[AskedQuestion]], list[str]]:
     style, size_px = style_of(vlm.regions), vlm.image_size_px
-    frames = [frames_of(_prompted(one), size_px, style) for one in questions]
-    messages = [
-        vlm.processor.to_model_messages(build_messages(one.group, {**one.question, "answer": None}), one.group, size_px)
-        for one in questions
-    ]
-    return vlm.generate(messages, frames)
+    numbers = itertools.count()
+
+    def speak(some: Sequence[AskedQuestion]) -> list[str]:
+        frames = [frames_of(_prompted(one), size_px, style) for one in some]
+        ours = [build_messages(one.group, {**one.question, "answer": None}) for one in some]
+        groups = [one.group for one in some]
+        messages = [vlm.processor.to_model_messages(*pair, size_px) for pair in zip(ours, groups, strict=True)]
+        drawn = None if sampling is None else replace(sampling, seed=sampling.seed + next(numbers))
+        return vlm.generate(messages, frames, sampling=drawn)
+
+    return speak
 
 
 def _prompted(one: AskedQuestion) -> PromptedQuestion:

@@ -96,7 +96,10 @@ def test_written_predictions_can_be_scored(world, tmp_path, monkeypatch):
 
 
 def test_looks_are_written_as_they_were_taken(world, tmp_path):
-    looks = (TracedLook(1, (0.0, 4.0, 320.0, 324.0), (3.5, 160.25), 2), TracedLook(0, (1.0, 2.0, 3.0, 4.0), (2.0, 3.0), 3))
+    looks = (
+        TracedLook(1, (0.0, 4.0, 320.0, 324.0), (3.5, 160.25), 2),
+        TracedLook(0, (1.0, 2.0, 3.0, 4.0), (2.0, 3.0), 3),
+    )
 
     def answer(batch):
         return [Answer("yes", looks if place else ()) for place, _ in enumerate(batch)]

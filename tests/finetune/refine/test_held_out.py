@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drive_vqa.vlm import Vlm
-from finetune.refine.ablation import _line
+from drive_vqa.vlm import Sampling, Vlm
+from finetune.refine import held_out
+from finetune.refine.ablation import _line, against
 from finetune.refine.asked import Asked, choose_questions
 from finetune.refine.config import RefineConfig
 from finetune.refine.held_out import estimate, judge_run
@@ -78,5 +79,23 @@ def test_intervals_are_over_logs_and_what_does_not_apply_is_left_out() -> None:
     assert estimate(judged, "right").value == 0.5
     assert estimate(judged, "right").n == 4
     assert (estimate(judged, "boxes").value, estimate(judged, "boxes").n) == (0.5, 2)
-    line = _line("arm", judged.assign(total=judged["right"], format=1.0, places=1.0))
-    assert line.startswith("| arm | 0.500 [0.000, 1.000] | 0.500 [0.000, 1.000] | 1.000 [1.000, 1.000] | 0.500 [")
+    judged = judged.assign(total=judged["right"], drawn=0.25, format=1.0, places=1.0)
+    line = _line("arm", judged)
+    half, whole = "0.500 [0.000, 1.000]", "1.000 [1.000, 1.000]"
+    assert line.startswith(f"| arm | 0.250 [0.250, 0.250] | {half} | {half} | {whole} | 0.500 [")
+    better = against(judged.assign(drawn=1.0), judged)
+    assert _line("arm", better).startswith("| arm | 0.750 [0.750, 0.750] | 0.000 [0.000, 0.000] |")
+
+
+def test_drawn_answers_differ_from_batch_to_batch(
+    asked: Asked, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_out, "BATCH", 1)
+    again = Asked(asked.store, asked.questions[:1] * 3)
+    tuned = write_tuned_run(tmp_path / "tuned", base, answers="plain")
+    texts = [
+        judge_run(tuned, again, PRESETS["treevgr"], sampling=Sampling(1.0, 1.0, seed), device="cpu")["text"].tolist()
+        for seed in (0, 0, 1)
+    ]
+    assert len(set(texts[0])) == 3
+    assert texts[0] == texts[1] != texts[2]
