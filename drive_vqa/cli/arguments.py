@@ -196,7 +196,12 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     predict.add_argument("--adapter", type=Path, metavar="RUN")
     predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")
     predict.add_argument("--batch-size", type=positive, default=16, metavar="N")
-    predict.add_argument("--limit", type=positive, metavar="N", help="only the first N questions")
+    predict.add_argument(
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="only the first N questions; `evaluate` counts all others of the split as wrong",
+    )
     control = predict.add_mutually_exclusive_group()
     control.add_argument("--blank", action="store_true", help="a control: grey images in place of the frames")
     control.add_argument(

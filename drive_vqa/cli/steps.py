@@ -392,6 +392,8 @@ def _vote(arguments: argparse.Namespace) -> int:
     for name, told in compared["methods"].items():
         accuracy, requests = 100 * told["accuracy"]["value"], told["requests"]
         logger.info("%s: accuracy %.1f %% with %.1f requests a question", name, accuracy, requests)
+    if short := compared["questions_with_fewer_samples"]:
+        logger.warning("%d of %d questions have fewer than %d samples", short, compared["questions"], arguments.samples)
     logger.info("voted: %s, compared: %s", arguments.out, arguments.out.with_suffix(".json"))
     return 0
 

@@ -76,7 +76,9 @@ def vote_predictions(
     for name, outcomes in voted.items():
         path = out if name == chosen else _beside(out, name)
         _write(path, cases["qa_id"].tolist(), outcomes, f"{model}+{name}")
-    compared = {"questions": len(cases), "samples": count, "methods": comparison(cases, voted)}
+    short = sum(len(by_id[qa_id]) < count for qa_id in cases["qa_id"])
+    counts = {"questions": len(cases), "samples": count, "questions_with_fewer_samples": short}
+    compared = {**counts, "methods": comparison(cases, voted)}
     write_json(out.with_suffix(".json"), compared)
     return compared
 

@@ -31,7 +31,7 @@ import pandas as pd
 from drive_vqa.store import Store
 from drive_vqa.vlm import Sampling
 from finetune.refine.asked import Asked, choose_questions
-from finetune.refine.config import RefineConfig, load_recipe
+from finetune.refine.config import NO_ZOOM, RefineConfig, load_recipe
 from finetune.refine.held_out import estimate, judge_run
 from finetune.refine.run import refine
 from finetune.rewards.presets import PRESETS
@@ -52,7 +52,7 @@ class Arm:
 
     def config(self, usual: RefineConfig, zoom: str, seed: int) -> RefineConfig:
         """Its settings."""
-        return replace(usual, seed=seed, zoom=zoom if self.zoom else None, blind=self.blind)
+        return replace(usual, seed=seed, zoom=zoom if self.zoom else NO_ZOOM, blind=self.blind)
 
 
 def main() -> None:

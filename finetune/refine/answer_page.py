@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -51,19 +51,22 @@ class QuestionCard:
     answers: tuple[AnswerCard, ...]
 
 
-def answer_page(answers: Sequence[SampledAnswer], *, step: int) -> str:
+def answer_page(answers: Sequence[SampledAnswer], *, step: int, weights: Mapping[str, float]) -> str:
     """HTML that needs nothing else; what a model said is escaped.
 
     Args:
         answers: those to one question next to each other.
         step: of the training.
+        weights: of the rewards.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     cards = [_question(list(own)) for _, own in groupby(answers, key=lambda one: one.asked.question["qa_id"])]
     mean = sum(one.total for one in answers) / max(len(answers), 1)
-    return environment.get_template("answers.html").render(cards=cards, step=step, mean=mean, count=len(answers))
+    return environment.get_template("answers.html").render(
+        cards=cards, step=step, mean=mean, count=len(answers), weights=weights
+    )
 
 
 def _question(answers: Sequence[SampledAnswer]) -> QuestionCard:
@@ -81,7 +84,7 @@ def _question(answers: Sequence[SampledAnswer]) -> QuestionCard:
 
 def _answer(one: SampledAnswer) -> AnswerCard:
     rewards = tuple((name, value) for name, value in one.rewards.items() if value is not None)
-    faults = ", ".join(one.trace.faults)
+    faults = ", ".join(one.trace.faults).replace("_", " ")
     return AnswerCard(one.text[:TEXT_LIMIT], one.total, one.advantage, rewards, faults, tuple(_pictures(one)))
 
 

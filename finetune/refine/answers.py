@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,24 +61,23 @@ class AnswerPages(TrainerCallback):  # type: ignore[misc]
         answers = _read(self._trainer, self._prompts, self._dialect)
         place = self._folder / f"step-{state.global_step:06d}"
         try:
-            _write(answers, place, state.global_step)
+            _write(answers, place, state.global_step, _weights(self._trainer))
         except OSError as error:
             why = error.strerror or error
             raise StoreError(f"{place} cannot be written ({why}): free some space, then go on with --resume") from error
 
 
-def _write(answers: Sequence[SampledAnswer], place: Path, step: int) -> None:
+def _write(answers: Sequence[SampledAnswer], place: Path, step: int, weights: Mapping[str, float]) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with replacing(place.with_suffix(".parquet")) as temporary:
         pq.write_table(_table(answers), temporary, compression="zstd")
     with replacing(place.with_suffix(".html")) as temporary:
-        temporary.write_text(answer_page(answers, step=step), encoding="utf-8")
+        temporary.write_text(answer_page(answers, step=step, weights=weights), encoding="utf-8")
 
 
 def _read(trainer: Any, prompts: Prompts, dialect: Dialect) -> list[SampledAnswer]:
     """The last batch of all processes, as TRL records it."""
-    logs = trainer._logs
-    weights = dict(zip(trainer.reward_func_names, trainer.reward_weights.tolist(), strict=True))
+    logs, weights = trainer._logs, _weights(trainer)
     names = list(weights)
     rows = zip(*(logs["rewards"][name] for name in names), strict=True)
     answers = []
@@ -92,6 +91,12 @@ def _read(trainer: Any, prompts: Prompts, dialect: Dialect) -> list[SampledAnswe
         images = [image_of(one) for one in shown or ()]
         answers.append(SampledAnswer(asked, text, trace, rewards, total, advantage, images))
     return answers
+
+
+def _weights(trainer: Any) -> dict[str, float]:
+    """Of each reward by its name, free of what 32 bits add."""
+    weights = (round(weight, 6) for weight in trainer.reward_weights.tolist())
+    return dict(zip(trainer.reward_func_names, weights, strict=True))
 
 
 def _table(answers: Sequence[SampledAnswer]) -> pa.Table:

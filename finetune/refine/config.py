@@ -17,6 +17,8 @@ RECIPES = Path(__file__).parent / "recipes"
 
 Algorithm = Literal["grpo", "gspo"]
 
+NO_ZOOM = "none"
+
 
 @strict_config
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RefineConfig:
         kl: weight of the divergence from the model at the start (k3); 0: none.
         clip_low: ratios are clipped below 1 by it.
         clip_high: likewise above 1.
-        zoom: preset of finetune.zoom.crops; None: answers without closer looks.
+        zoom: preset of finetune.zoom.crops, or "none" for answers without closer looks; None: as the tuned run has it.
         blind: a control: show grey images.
         lora: the adapter, where the tuned run has none; one that it has is trained on.
         learning_rate: peak.
@@ -130,18 +132,30 @@ class RefineConfig:
 
 
 def _check_counts(config: RefineConfig) -> None:
-    for name in ("questions", "updates", "max_steps", "answer_tokens", "log_steps", "checkpoint_steps"):
+    for name in (
+        "questions",
+        "answers_per_pass",
+        "updates",
+        "max_steps",
+        "answer_tokens",
+        "log_steps",
+        "checkpoint_steps",
+    ):
         if getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 1")
     if config.completions < 2:
         raise ValueError("completions must be at least 2: answers are compared with each other")
-    whole = config.answers_per_pass >= config.completions and config.answers_per_pass % config.completions == 0
-    if not whole or (config.questions * config.completions) % config.answers_per_pass:
+    answers = config.questions * config.completions
+    if config.answers_per_pass % config.completions or answers % config.answers_per_pass:
         raise ValueError(
-            "answers_per_pass must be a multiple of completions, and questions × completions a multiple of answers_per_pass"
+            f"answers_per_pass={config.answers_per_pass} must be a multiple of completions={config.completions}, and questions × "
+            f"completions={answers} a multiple of answers_per_pass"
         )
     if config.checkpoint_steps % config.updates:
-        raise ValueError("checkpoint_steps must be a multiple of updates, so that no answers are lost at a resume")
+        raise ValueError(
+            f"checkpoint_steps={config.checkpoint_steps} must be a multiple of updates={config.updates}, so that no answers are "
+            "lost at a resume"
+        )
     if config.split == config.held_out.split:
         raise ValueError(f"split and held_out.split are both {config.split!r}, and what is asked is not held out")
 

@@ -21,7 +21,8 @@ from drive_vqa.weights_digest import weights_digest
 from finetune.adapter import ADAPTER, MODEL, count_trainable, prepare
 from finetune.config import FinetuneConfig, LearningRates
 from finetune.patch_embedding import multiply_patches
-from finetune.refine.config import RefineConfig
+from finetune.refine.config import NO_ZOOM, RefineConfig
+from finetune.zoom.answerer import tuned_zoom
 
 LEARNING = "default"
 """The adapter that learns, by peft's name; TRL keeps a frozen copy of it as the reference."""
@@ -36,12 +37,14 @@ class Policy:
         tuned_run: that it is from.
         base: folder of what lies under the adapter: the base of that run, or its model after full tuning.
         recorded: run.json of that run.
+        zoom: preset of closer looks; None: none.
     """
 
     vlm: Vlm
     tuned_run: Path
     base: Path
     recorded: Mapping[str, Any]
+    zoom: str | None
 
     @property
     def digest(self) -> str:
@@ -62,7 +65,7 @@ class Policy:
             "method": "lora",
             "refined_from": _relative(self.tuned_run, out),
             "rewards": config.rewards,
-            "zoom": config.zoom,
+            "zoom": self.zoom,
             "trainable_parameters": count_trainable(self.vlm.model),
         }
 
@@ -87,7 +90,9 @@ def load_policy(tuned_run: Path, config: RefineConfig, device: torch.device) -> 
     torch.manual_seed(config.seed)  # for half of a new adapter
     model = _learning(vlm.model) if isinstance(vlm.model, PeftModel) else _with_new_adapter(vlm, config, base)
     recorded = json.loads((tuned_run / RUN_FILE).read_text(encoding="utf-8"))
-    return Policy(replace(vlm, model=model), tuned_run, base, recorded)
+    tuned_zoom(tuned_run)  # refuses a record that names none
+    zoom = recorded.get("zoom") if config.zoom is None else config.zoom
+    return Policy(replace(vlm, model=model), tuned_run, base, recorded, None if zoom == NO_ZOOM else zoom)
 
 
 def _learning(model: PeftModel) -> PeftModel:

@@ -77,7 +77,7 @@ class Prompts:
             ConfigError: images are grey, so a closer look would show what is hidden.
         """
         if self.blind:
-            raise ConfigError("blind=true and a zoom contradict each other: set zoom=null")
+            raise ConfigError("blind=true and a zoom contradict each other: set zoom=none")
         one, vlm = self.known[row["qa_id"]], self.vlm
         style = style_of(vlm.regions)
         return group_views(self.store, one.group, vlm.processor, vlm.image_size_px, style=style)

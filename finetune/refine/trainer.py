@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -23,9 +22,8 @@ from finetune.refine.prompts import Prompts
 from finetune.refine.recorder import Recorder
 from finetune.refine.sampling import Sampling
 from finetune.refine.shared_prompts import SharedPrompts
-from finetune.refine.task import RefineTask
+from finetune.refine.task import RefineTask, named
 from finetune.refine.turn_processor import TurnProcessor
-from finetune.rewards.presets import PRESETS, Preset
 from finetune.rewards.trl import reward_functions
 from finetune.zoom.crops import PRESETS as ZOOMS
 from finetune.zoom.environment import ZoomEnvironment
@@ -35,8 +33,6 @@ from finetune.zoom.trl_batch import ForcedAnswers
 
 REFERENCE = "ref"
 """TRL's name for its frozen copy of an adapter."""
-
-Value = TypeVar("Value")
 
 
 class _OfQuestions:
@@ -66,7 +62,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
         device: of the model.
 
     Raises:
-        ConfigError: there is no such preset of rewards or zoom, or dialogues have no room for its looks.
+        ConfigError: there is no such preset of a zoom, or dialogues have no room for its looks.
         DependencyError: vLLM is asked for and not installed.
         ModelError: the model has no template for the calls of a zoom.
     """
@@ -76,8 +72,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
     if task.config.vllm and find_spec("vllm") is None:
         raise DependencyError("vllm=true needs vLLM and CUDA: pip install vllm, or set vllm=false")
     config, vlm = task.config, task.policy.vlm
-    preset = named(PRESETS, config.rewards, "rewards")
-    chat = vlm.processor if config.zoom is None else tool_processor(vlm.processor)
+    chat = vlm.processor if task.policy.zoom is None else tool_processor(vlm.processor)
     held_out = {} if task.held_out is None else task.held_out.by_id
     prompts = Prompts(task.store, {**task.asked.by_id, **held_out}, vlm, blind=config.blind)
     vlm.model.generation_config.eos_token_id = chat.end_id
@@ -89,39 +84,29 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
         origin=origin,
         model=vlm.model,
         processing_class=TurnProcessor(chat),
-        reward_funcs=reward_functions(preset, truths, end_tokens={chat.end_id}, in_pixels=prompts.in_pixels),
-        args=_arguments(task, preset, device),
+        reward_funcs=reward_functions(task.preset, truths, end_tokens={chat.end_id}, in_pixels=prompts.in_pixels),
+        args=_arguments(task, device),
         train_dataset=prompts.dataset(task.asked),
         eval_dataset=None if task.held_out is None else prompts.dataset(task.held_out),
-        environment_factory=_environment(config, prompts, chat),
+        environment_factory=_environment(task, prompts, chat),
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(Recorder(run, task.out / "log.jsonl"))
-    trainer.add_callback(AnswerPages(trainer, prompts, preset.dialect, task.out / "answers", config.show_steps))
+    trainer.add_callback(AnswerPages(trainer, prompts, task.preset.dialect, task.out / "answers", config.show_steps))
     return trainer
 
 
-def named(known: Mapping[str, Value], name: str, setting: str) -> Value:
-    """A preset by its name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name not in known:
-        raise ConfigError(f"{setting}={name} is none of {', '.join(known)}")
-    return known[name]
-
-
-def _environment(config: RefineConfig, prompts: Prompts, chat: ChatProcessor) -> Any:
+def _environment(task: RefineTask, prompts: Prompts, chat: ChatProcessor) -> Any:
     """What looks are taken in; None without a zoom."""
-    if config.zoom is None:
+    config, zoom = task.config, task.policy.zoom
+    if zoom is None:
         return None
-    preset = named(ZOOMS, config.zoom, "zoom")
+    preset = named(ZOOMS, zoom, "zoom")
     shown = preset.looks * observation_tokens(chat, preset)
     if config.answer_tokens <= shown:
         raise ConfigError(
-            f"{preset.looks} looks of zoom={config.zoom} take {shown} tokens of the {config.answer_tokens} that a dialogue may "
+            f"{preset.looks} looks of zoom={zoom} take {shown} tokens of the {config.answer_tokens} that a dialogue may "
             "have: raise answer_tokens, or take another zoom"
         )
     return partial(ZoomEnvironment, prompts.views, preset)
@@ -132,7 +117,7 @@ def _sampling(config: RefineConfig, vlm: Vlm, chat: ChatProcessor) -> Sampling:
     return Sampling(config.answer_tokens, config.temperature, config.top_p, never, (chat.end_id,))
 
 
-def _arguments(task: RefineTask, preset: Preset, device: torch.device) -> Any:
+def _arguments(task: RefineTask, device: torch.device) -> Any:
     """Our settings for the library."""
     from trl import GRPOConfig
 
@@ -152,8 +137,8 @@ def _arguments(task: RefineTask, preset: Preset, device: torch.device) -> Any:
         epsilon_high=config.clip_high,
         loss_type="grpo",  # under gspo too, as its authors sum
         importance_sampling_level="sequence" if config.algorithm == "gspo" else "token",
-        multi_objective_aggregation=config.aggregation or preset.aggregation,
-        reward_weights=list(preset.weights.values()),
+        multi_objective_aggregation=config.aggregation or task.preset.aggregation,
+        reward_weights=list(task.preset.weights.values()),
         mask_truncated_completions=True,
         disable_dropout=True,
         max_steps=config.max_steps,
@@ -176,7 +161,7 @@ def _arguments(task: RefineTask, preset: Preset, device: torch.device) -> Any:
         data_seed=config.seed,
         **recomputation(enabled=config.gradient_checkpointing),
         **_looks(task),
-        **_turns(config),
+        **_turns(task.policy.zoom),
     )
 
 
@@ -192,6 +177,6 @@ def _looks(task: RefineTask) -> dict[str, Any]:
     }
 
 
-def _turns(config: RefineConfig) -> dict[str, int]:
+def _turns(zoom: str | None) -> dict[str, int]:
     """One for each look; what calls on after the last is unfinished."""
-    return {} if config.zoom is None else {"max_tool_calling_iterations": named(ZOOMS, config.zoom, "zoom").looks}
+    return {} if zoom is None else {"max_tool_calling_iterations": named(ZOOMS, zoom, "zoom").looks}

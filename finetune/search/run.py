@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from finetune.search.steps import Proposal, read_proposal
 from finetune.search.teacher import Teacher
 from finetune.search.tree import Request, SearchSettings, SearchTree
 from finetune.search.verify import check_points
+
+logger = logging.getLogger(__name__)
 
 AT_ONCE = 8
 """Questions between two writings of the file, unless there are more workers."""
@@ -132,6 +135,7 @@ def _search(
     asked = sorted(questions_to_ask(store, split), key=lambda one: _draw(one, settings.seed))[:limit]
     if not asked:
         raise ConfigError(f"split {split!r} of {store.root} has no questions to search: name another --split")
+    logger.info("questions: %d, at most %d requests each", len(asked), settings.calls)
     done = set(begun.searched)
     waiting = [one for one in asked if one.question["qa_id"] not in done]
     truths = _truths(store, waiting)

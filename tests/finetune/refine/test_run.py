@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 
 from drive_vqa.errors import ConfigError, ModelError, StoreError
@@ -21,6 +22,7 @@ from drive_vqa.vlm import load_run
 from finetune.refine import trainer
 from finetune.refine.config import HeldOut, RefineConfig, load_recipe
 from finetune.refine.run import refine
+from finetune.refine.task import make_task
 from finetune.rewards.reward import NamedReward, Reward
 from tests.finetune.refine.asked_store import write_asked_store, write_tuned_run
 
@@ -147,6 +149,7 @@ def _check_answers(folder: Path) -> None:
     assert [len(row["images"]) for row in table] == [2] * len(table)
     assert all(set(row["rewards"]) == {"length"} for row in table)
     page = (folder / "step-000004.html").read_text()
+    assert "length 1.0." in page
     assert page.count("<section>") == SHORT.questions
     assert "What is the" in page
 
@@ -181,6 +184,21 @@ def _cut_at(patch: pytest.MonkeyPatch, step: int) -> None:
         return plain(self, model, inputs)
 
     patch.setattr(SharedPrompts, "_compute_loss", cut)
+
+
+def test_a_run_tuned_with_looks_keeps_them_unless_told_otherwise(
+    asked_store: Store, tuned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = json.loads((tuned / "run.json").read_text())
+    (tuned / "run.json").write_text(json.dumps({**record, "answers": "mixed", "dialect": "vigorl", "zoom": "tiny"}))
+    state = PartialState(cpu=True)
+    found = {}
+    for zoom in (None, "none", "drive"):
+        with caplog.at_level("INFO"):
+            found[zoom] = make_task(asked_store, replace(SHORT, zoom=zoom), tuned, tmp_path, state).policy.zoom
+    assert found == {None: "tiny", "none": None, "drive": "drive"}
+    assert "closer looks: tiny" in caplog.text
+    assert "writes traces of vigorl: tune it with dialect=treevgr first" in caplog.text
 
 
 def test_a_refined_adapter_is_refined_further(asked_store: Store, tuned: Path, tmp_path: Path, rewarded: None) -> None:
