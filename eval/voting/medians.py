@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-MOST_ROUNDS = 200
+MOST_ROUNDS = 1000
 NEAR = 1e-9
 
 
@@ -45,7 +45,7 @@ def geometric_median(points: Float[np.ndarray, "n d"], weights: Float[np.ndarray
     """
     used = weights > 0
     points, weights = points[used], weights[used]
-    at: np.ndarray = np.average(points, axis=0, weights=weights)
+    at = _best_of(points, weights)
     for _ in range(MOST_ROUNDS):
         gaps = np.linalg.norm(points - at, axis=1)
         here = gaps <= NEAR
@@ -60,17 +60,14 @@ def geometric_median(points: Float[np.ndarray, "n d"], weights: Float[np.ndarray
         if np.linalg.norm(moved - at) <= NEAR:
             break
         at = moved
-    return _nearest_if_better(at, points, weights)
+    return at
 
 
-def _nearest_if_better(
-    at: Float[np.ndarray, " d"], points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, " d"]:
-    """A point itself where none is better: the iteration nears it ever more slowly."""
+def _best_of(points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " d"]:
+    """The point itself that is nearest to all: the iteration leaves it at once or never, and nears it ever more slowly."""
     costs = np.linalg.norm(points[:, None] - points, axis=2) @ weights
-    best = int(np.argmin(costs))
-    reached = float(np.linalg.norm(points - at, axis=1) @ weights)
-    return points[best] if costs[best] <= reached + NEAR else at
+    best: np.ndarray = points[int(np.argmin(costs))]
+    return best
 
 
 def _arc_deg(first: np.ndarray, second: np.ndarray) -> np.ndarray:

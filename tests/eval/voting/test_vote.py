@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from eval.answers import Parsed, ParseFailure
@@ -80,6 +80,7 @@ POINTS = st.lists(
 )
 
 
+@example([(0.0, 0.0, 1.0)] * 2 + [(0.0, 20.0, 1.0)] * 2 + [(0.0, 20.0, 0.2), (0.03125, 20.0, 0.2), (27.0, 2.0, 0.6)])
 @given(POINTS)
 def test_nothing_is_nearer_to_all_than_the_geometric_median(points: list[tuple[float, float, float]]) -> None:
     places, weights = np.array(points)[:, :2], np.array(points)[:, 2]
@@ -89,7 +90,7 @@ def test_nothing_is_nearer_to_all_than_the_geometric_median(points: list[tuple[f
         return float(np.linalg.norm(places - at, axis=1) @ weights)
 
     around = [found + 0.05 * np.array([math.cos(angle), math.sin(angle)]) for angle in np.linspace(0, 6, 12)]
-    assert cost(found) <= min(cost(at) for at in [*around, *places]) + 1e-3
+    assert cost(found) <= min(cost(at) for at in [*around, *places]) + 1e-4
 
 
 @pytest.mark.parametrize(
