@@ -257,7 +257,7 @@ def test_fsdp_is_refused(asked_store: Store, tuned: Path, tmp_path: Path, monkey
         refine(asked_store, SHORT, adapter=tuned, out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("recipe", ["drive", "vigorl", "treevgr", "open_o3"])
+@pytest.mark.parametrize("recipe", ["drive", "tiny", "vigorl", "treevgr", "open_o3"])
 def test_recipes_can_be_read_and_name_what_there_is(recipe: str) -> None:
     from finetune.rewards.presets import PRESETS
     from finetune.zoom.crops import PRESETS as ZOOMS
