@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from functools import cache
 
 import numpy as np
@@ -199,3 +200,15 @@ def write_world(root):
     store.write_manifest("generate", {"split": {"rule": "time-within-log"}, "note": IMAGE})
     pq.write_table(table_from_rows("predictions", _answers(questions)), root / "predictions.parquet")
     evaluate(store, root / "predictions.parquet", root / "evaluation", tracking_uri=f"sqlite:///{root / 'mlflow.db'}")
+
+
+def world_with_evidence(tmp_path_factory, name):
+    """A copy of the drawn world whose questions rest on their first mark in the second image; not evaluated yet."""
+    root = shutil.copytree(built_world(tmp_path_factory.getbasetemp()), tmp_path_factory.mktemp(name) / "world")
+    store = Store.open(root / "store")
+    rows = store.read("questions", LOG).to_pylist()
+    for row in rows:
+        row["evidence"] = [{"mark": row["marks"][0], "context": 1}]
+    store.write("questions", LOG, table_from_rows("questions", rows), "with evidence")
+    shutil.rmtree(root / "evaluation")
+    return root

@@ -22,7 +22,7 @@ from eval.report.grounding import grounding_tables
 from eval.report.inputs import Number, read_evaluation
 from eval.report.numbers import cell
 from eval.report.shown import WIDTH_PX
-from tests.eval.report_world import LOG, SCRIPT, WIDTH, built_world, image_box
+from tests.eval.report_world import SCRIPT, WIDTH, built_world, image_box, world_with_evidence
 
 CORNERS = ("u0_px", "v0_px", "u1_px", "v1_px")
 HONEST, SHIFTED, HOSTILE = "in_my_path-1-0", "in_my_path-2-0", "in_my_path-3-0"
@@ -59,15 +59,10 @@ TEXTS = {
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """The drawn world, with evidence, and a model that reasons about some of its questions."""
-    root = shutil.copytree(built_world(tmp_path_factory.getbasetemp()), tmp_path_factory.mktemp("claims") / "world")
+    root = world_with_evidence(tmp_path_factory, "claims")
     store = Store.open(root / "store")
-    rows = store.read("questions", LOG).to_pylist()
-    for row in rows:
-        row["evidence"] = [{"mark": row["marks"][0], "context": 1}]
-    store.write("questions", LOG, table_from_rows("questions", rows), "with evidence")
     answers = [{"qa_id": qa_id, "model": "m", "sample": 0, "text": text} for qa_id, text in TEXTS.items()]
     pq.write_table(table_from_rows("predictions", answers), root / "reasoned.parquet")
-    shutil.rmtree(root / "evaluation")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
         evaluate(store, root / "reasoned.parquet", root / "evaluation", traces="drive")

@@ -21,7 +21,7 @@ from eval.report.claims import MOST_LOOKS, MOST_STEPS, reasonings
 from eval.report.inputs import read_evaluation
 from eval.report.looks import CROP_PX, share_shown
 from eval.report.shown import WIDTH_PX
-from tests.eval.report_world import HEIGHT, LOG, WIDTH, built_world, image_box
+from tests.eval.report_world import HEIGHT, WIDTH, image_box, world_with_evidence
 
 BOX = tuple(float(round(value)) for value in image_box("lead", 1, 1.0).values())
 """Where the evidence is in the second frame: what the drive of the world paints red."""
@@ -60,13 +60,8 @@ ANSWERS = {
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """The drawn world, with evidence, and a model that looks closer."""
-    root = shutil.copytree(built_world(tmp_path_factory.getbasetemp()), tmp_path_factory.mktemp("looks") / "world")
+    root = world_with_evidence(tmp_path_factory, "looks")
     store = Store.open(root / "store")
-    rows = store.read("questions", LOG).to_pylist()
-    for row in rows:
-        row["evidence"] = [{"mark": row["marks"][0], "context": 1}]
-    store.write("questions", LOG, table_from_rows("questions", rows), "with evidence")
-    shutil.rmtree(root / "evaluation")
 
     def answer(batch):
         return [ANSWERS.get(asked.question["qa_id"], Answer("yes")) for asked in batch]
