@@ -191,8 +191,8 @@ def test_only_questions_with_the_same_evidence_share_frames(store, tmp_path, mon
             shown.update(zip((one[0]["content"][-1]["text"] for one in messages), images, strict=True))
             return [""] * len(images)
 
-    monkeypatch.setattr("eval.predict.open_vlm", lambda *_: (Looker(), "looker"))
-    monkeypatch.setattr("eval.predict.build_messages", lambda _, asked: [{"content": [{"text": asked["qa_id"]}]}])
+    monkeypatch.setattr("eval.predict.vlm.open_vlm", lambda *_: (Looker(), "looker"))
+    monkeypatch.setattr("eval.predict.vlm.build_messages", lambda _, asked: [{"content": [{"text": asked["qa_id"]}]}])
     for hide in ("evidence", "random"):
         answer, name, _ = vlm_answerer("x", hide=hide)
         predict(store, "test", answer, tmp_path / "p.parquet", model_name=name, batch_size=9)
