@@ -131,7 +131,7 @@ def merge(
     before, effect = _logits_and_effect(vlm, size_px)
     whole = _merged(vlm.model).to(device="cpu", dtype=saved_dtype)
     # greedy, as `drive-vqa predict`: a base's own settings, such as a penalty on repeating, would change numbers
-    whole.generation_config = vlm.generation_config(max_new_tokens=None)
+    whole.generation_config = vlm.generation_config()
     with replacing_folder(out) as partial:
         whole.save_pretrained(str(partial))
         del whole, vlm  # two of them may not fit

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,31 +13,11 @@ from transformers import GenerationConfig
 from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
 from drive_vqa.region_forms import RegionForm
-from drive_vqa.vlm.family import Family
-from drive_vqa.vlm.processor import ChatProcessor, left_padded, padding_id
+from drive_vqa.vlm.family import Family, Images
+from drive_vqa.vlm.prefixes import share_prefixes
+from drive_vqa.vlm.processor import ChatProcessor, padding_id
+from drive_vqa.vlm.sampling import Decoding, Sampling, sample
 from drive_vqa.vlm.tuned import PLAIN_TOKENS
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How answers are drawn, where the likeliest one alone is not wanted.
-
-    Attributes:
-        temperature: above 0.
-        top_p: the likeliest tokens of this share are drawn from; 1: all.
-        seed: the same one gives the same answers to the same batch on the same machine.
-
-    Raises:
-        ValueError: a number is out of range.
-    """
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not (0 < self.temperature < math.inf and 0 < self.top_p <= 1 and 0 <= self.seed < 2**63):
-            raise ValueError("sampling needs temperature above 0, top_p in (0, 1] and seed in [0, 2**63)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +57,7 @@ class Vlm:
         sampling: Sampling | None = None,
         begun: Sequence[str] | None = None,
     ) -> list[str]:
-        """Answers, batched with padding on the left.
+        """Answers, batched; conversations about the same images (the same list) read what they share once.
 
         Args:
             messages_list: one conversation a question, ending with the user's turn.
@@ -95,44 +73,42 @@ class Vlm:
             raise ModelError(f"{len(messages_list)} conversations came with the images of {len(images_list)}")
         if not messages_list:
             return []
-        processed = {
-            id(some): self.processor.images(some) for some in images_list
-        }  # a group's questions share its frames
+        # A group's questions share its frames, so these are processed once; what they share is read once.
+        processed = {id(some): self._processed(some) for some in images_list}
         images = [processed[id(some)] for some in images_list]
-        prompts = [self.processor.prompt_ids(*pair) for pair in zip(messages_list, images, strict=True)]
+        sequences = [self.processor.prompt_ids(*pair) for pair in zip(messages_list, images, strict=True)]
         if begun is not None:
-            prompts = [prompt + self.processor.answer_ids(own)[:-1] for prompt, own in zip(prompts, begun, strict=True)]
-        inputs = {key: value.to(self.device) for key, value in left_padded(prompts, images, self.processor).items()}
-        config = self.generation_config(max_new_tokens or self.answer_tokens, sampling)
-        with torch.inference_mode(), _seeded(sampling, self.device):
-            output = self.model.generate(**inputs, generation_config=config)
-        answers = output[:, inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+            begins = [self.processor.answer_ids(own)[:-1] for own in begun]
+            sequences = [ids + own for ids, own in zip(sequences, begins, strict=True)]
+        prompts, dialogues = share_prefixes(sequences, images, self.processor.image_token_id)
+        said = sample(self.model, self.processor, prompts, dialogues, self.decoding(max_new_tokens, sampling))
+        texts = self.processor.tokenizer.batch_decode([one.ids for one in said], skip_special_tokens=True)
+        return [text.strip() for text in texts]
 
-    def generation_config(self, max_new_tokens: int | None, sampling: Sampling | None = None) -> GenerationConfig:
-        """Greedy unless sampled; tokens of pictures or turns are never an answer, and only the end of a turn ends one."""
+    def decoding(self, max_new_tokens: int | None = None, sampling: Sampling | None = None) -> Decoding:
+        """Greedy unless sampled; tokens of pictures or turns are never an answer, and only the end of a turn ends one.
+
+        Args:
+            max_new_tokens: longest answer; default: `answer_tokens`.
+            sampling: None: greedy.
+        """
         end_id = self.processor.end_id
         added = self.processor.tokenizer.added_tokens_decoder
         special = {token_id for token_id, token in added.items() if token.special}
         named = {self.processor.token_id(token) for token in self.family.named_tokens}
-        drawn: dict[str, Any] = {"do_sample": False}
-        if sampling is not None:
-            drawn = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
+        never = tuple(sorted((special | named) - {end_id}))
+        return Decoding(max_new_tokens or self.answer_tokens, never, (end_id,), sampling)
+
+    def generation_config(self) -> GenerationConfig:
+        """The same for the library's own `generate`, greedy; how long an answer may be is left open."""
+        decoding = self.decoding()
         return GenerationConfig(
-            max_new_tokens=max_new_tokens,
-            **drawn,
-            eos_token_id=end_id,
+            do_sample=False,
+            eos_token_id=self.processor.end_id,
             pad_token_id=padding_id(self.processor),
-            suppress_tokens=sorted((special | named) - {end_id}),
+            suppress_tokens=list(decoding.suppressed),
         )
 
-
-@contextmanager
-def _seeded(sampling: Sampling | None, device: torch.device) -> Iterator[None]:
-    """Random numbers of a seed, those of everybody else left alone."""
-    if sampling is None:
-        yield
-        return
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(sampling.seed)
-        yield
+    def _processed(self, images: Sequence[Image.Image]) -> Images:
+        """Images as the model takes them; a control may show none."""
+        return self.processor.images(images) if images else Images({}, [])

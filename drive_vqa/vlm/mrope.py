@@ -68,7 +68,7 @@ def positions(
     steps = (~is_image).long()
     places, taken = is_image.nonzero().flatten().tolist(), 0
     begins = []
-    for _, rows, columns in inputs["image_grid_thw"].tolist():
+    for _, rows, columns in inputs["image_grid_thw"].tolist() if inputs else ():
         high, wide = rows // merge, columns // merge
         start = places[taken]
         inside = slice(start, start + high * wide)

@@ -83,9 +83,10 @@ class ChatProcessor:
 
     def join_images(self, images: Sequence[Images]) -> Tensors:
         """The model's arguments for all images of a batch, in the order of their placeholders."""
+        shown = [some.inputs for some in images if some.inputs]
         return {
-            name: torch.cat([some.inputs[name] for some in images], dim=self.family.image_axis)
-            for name in images[0].inputs
+            name: torch.cat([inputs[name] for inputs in shown], dim=self.family.image_axis)
+            for name in (shown[0] if shown else ())
         }
 
     def image_tokens(self, size_px: SizePx) -> int:

@@ -25,6 +25,8 @@ import torch
 from transformers import TrainerCallback
 
 from drive_vqa.vlm import ChatProcessor, image_token_types
+from drive_vqa.vlm.dialogues import on_device
+from drive_vqa.vlm.sampling import Decoding, Sampling
 from finetune.adapter import prepare
 from finetune.arguments import recomputation
 from finetune.benchmark import machine
@@ -33,8 +35,6 @@ from finetune.benchmark_models import Shape, build_model, build_processor
 from finetune.config import FinetuneConfig, LearningRates, LoraSettings
 from finetune.dataset import LessonDataset, lesson_texts, read_index
 from finetune.refine.frames import ShownFrame
-from finetune.refine.sampling import Sampling
-from finetune.refine.sequences import on_device
 from finetune.refine.shared_prompts import SharedPrompts
 from finetune.refine.turn_processor import TurnProcessor
 from finetune.tiny_tokenizer import build_tokenizer
@@ -199,8 +199,8 @@ def _trainer(bench: Bench, clock: _Clock, *, shared: bool) -> Any:
         kind = type("Alone", (_Clocked, GRPOTrainer), {})
         return kind(processing_class=trl_processor(chat), **options)
     kind = type("Shared", (_Clocked, SharedPrompts, GRPOTrainer), {})
-    sampling = Sampling(arguments.tokens, 1.0, 1.0, bench.never_drawn(), (chat.end_id,))
-    return kind(processing_class=TurnProcessor(chat), chat=chat, sampling=sampling, **options)
+    decoding = Decoding(arguments.tokens, bench.never_drawn(), (chat.end_id,), Sampling())
+    return kind(processing_class=TurnProcessor(chat), chat=chat, decoding=decoding, **options)
 
 
 def _settings(bench: Bench) -> Any:

@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 
 from drive_vqa.errors import ModelError
 from drive_vqa.vlm import ChatProcessor, Images, padding_id
+from drive_vqa.vlm.dialogues import Dialogue, Prompt, as_model_takes, positions_behind
 from finetune.packing import IGNORED, PADDING, Packed, Sample, pack_behind
-from finetune.refine.sequences import Dialogue, Prompt, as_model_takes, positions_behind
 
 
 @dataclass(frozen=True, eq=False)

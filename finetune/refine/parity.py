@@ -13,8 +13,8 @@ import torch
 
 from drive_vqa.errors import ModelError
 from drive_vqa.vlm import ChatProcessor, Images, image_token_types
+from drive_vqa.vlm.dialogues import Dialogue, Prompt, on_device
 from finetune.guards.parity import tolerance_of
-from finetune.refine.sequences import Dialogue, Prompt, on_device
 
 
 def check_answers(

@@ -14,8 +14,8 @@ from PIL import Image
 from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
 from drive_vqa.vlm import ChatProcessor, Images
+from drive_vqa.vlm.dialogues import Dialogue, Prompt
 from finetune.refine.frames import ShownFrame, image_of
-from finetune.refine.sequences import Dialogue, Prompt
 
 Shown = ShownFrame | Image.Image
 """A frame of the prompt, or a crop that a dialogue was shown."""

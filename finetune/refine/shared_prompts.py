@@ -23,13 +23,13 @@ import torch
 from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
 from drive_vqa.vlm import ChatProcessor
+from drive_vqa.vlm.dialogues import on_device
+from drive_vqa.vlm.sampling import Decoding, sample
 from finetune.loss import forward_inputs
 from finetune.refine.frames import image_of
 from finetune.refine.packed import pack_dialogues
 from finetune.refine.parity import check_answers
 from finetune.refine.rollout import Rollout, Shown
-from finetune.refine.sampling import Sampling, sample
-from finetune.refine.sequences import on_device
 
 NO_LONGER_NEEDED = ("pixel_values", "num_images", "mm_token_type_ids", "token_type_ids")
 """Of what TRL keeps for its own forward pass."""
@@ -49,17 +49,17 @@ class SharedPrompts:
     _step: int
     _buffered_inputs: list[dict[str, Any]] | None
 
-    def __init__(self, *, chat: ChatProcessor, sampling: Sampling, **options: Any) -> None:
+    def __init__(self, *, chat: ChatProcessor, decoding: Decoding, **options: Any) -> None:
         """Prepare.
 
         Args:
             chat: processor of the model.
-            sampling: how answers are drawn.
+            decoding: how answers are drawn.
             options: of `trl.GRPOTrainer`.
         """
         super().__init__(**options)
         self._chat = chat
-        self._sampling = sampling
+        self._decoding = decoding
         self._rollout = Rollout(chat)
         self._rows: Sequence[int] = ()
         self._generator = torch.Generator(self.accelerator.device)
@@ -113,10 +113,10 @@ class SharedPrompts:
 
     def _check_room(self, prompt_tokens: int) -> None:
         longest = int(self.model.config.get_text_config().max_position_embeddings)
-        needed = prompt_tokens + self._sampling.max_new_tokens
+        needed = prompt_tokens + self._decoding.max_new_tokens
         if needed > longest:
             raise ModelError(
-                f"a question of {prompt_tokens} tokens with an answer of {self._sampling.max_new_tokens} does not fit into the "
+                f"a question of {prompt_tokens} tokens with an answer of {self._decoding.max_new_tokens} does not fit into the "
                 f"{longest} that the model takes: lower answer_tokens, or tune with smaller images"
             )
 
@@ -141,7 +141,7 @@ class SharedPrompts:
             )
         prompts, dialogues = self._rollout.dialogues(prompt_ids, images)
         with self._sampling_model() as model:
-            drawn = sample(model, self._chat, prompts, dialogues, self._sampling, self._generator)
+            drawn = sample(model, self._chat, prompts, dialogues, self._decoding, self._generator)
         return [one.ids for one in drawn], [one.logps for one in drawn]
 
     def _calculate_rewards(self, *arguments: Any) -> torch.Tensor:
@@ -203,7 +203,7 @@ class SharedPrompts:
             if "sampling_per_token_logps" in batch:
                 told.append(("sampling", batch["sampling_per_token_logps"][row][behind]))
             said = learned[row][behind]
-            check_answers(model, self._chat, prompts[0], dialogues[0], told, said, self._sampling.temperature)
+            check_answers(model, self._chat, prompts[0], dialogues[0], told, said, self._decoding.temperature)
 
     @contextmanager
     def _sampling_model(self) -> Iterator[Any]:

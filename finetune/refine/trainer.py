@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from drive_vqa.errors import ConfigError, DependencyError
 from drive_vqa.tracking import Run
-from drive_vqa.vlm import ChatProcessor, Vlm
+from drive_vqa.vlm import ChatProcessor, Decoding, Sampling, Vlm
 from finetune.arguments import recomputation
 from finetune.checkpoint_record import Origin
 from finetune.checkpoints import AtomicCheckpoints
@@ -20,7 +20,6 @@ from finetune.refine.answers import AnswerPages
 from finetune.refine.config import RefineConfig
 from finetune.refine.prompts import Prompts
 from finetune.refine.recorder import Recorder
-from finetune.refine.sampling import Sampling
 from finetune.refine.shared_prompts import SharedPrompts
 from finetune.refine.task import RefineTask, named
 from finetune.refine.turn_processor import TurnProcessor
@@ -80,7 +79,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
     truths = {qa_id: one.truth for qa_id, one in prompts.known.items()}
     trainer = kind(
         chat=chat,
-        sampling=_sampling(config, vlm, chat),
+        decoding=_decoding(config, vlm),
         origin=origin,
         model=vlm.model,
         processing_class=TurnProcessor(chat),
@@ -112,9 +111,8 @@ def _environment(task: RefineTask, prompts: Prompts, chat: ChatProcessor) -> Any
     return partial(ZoomEnvironment, prompts.views, preset)
 
 
-def _sampling(config: RefineConfig, vlm: Vlm, chat: ChatProcessor) -> Sampling:
-    never = tuple(vlm.generation_config(1).suppress_tokens or ())
-    return Sampling(config.answer_tokens, config.temperature, config.top_p, never, (chat.end_id,))
+def _decoding(config: RefineConfig, vlm: Vlm) -> Decoding:
+    return vlm.decoding(config.answer_tokens, Sampling(config.temperature, config.top_p))
 
 
 def _arguments(task: RefineTask, device: torch.device) -> Any:

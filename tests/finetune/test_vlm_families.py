@@ -80,9 +80,11 @@ def test_tokens_that_stand_for_images_are_never_an_answer(vlms: dict[str, Vlm], 
     hook = vlm.model.lm_head.register_forward_hook(lambda _module, _inputs, logits: logits + bias)
     images = vlm.processor.images([picture(SIZES[0])])
     inputs = left_padded([vlm.processor.prompt_ids(asked(1), images)], [images], vlm.processor)
+    config = vlm.generation_config()
+    config.max_new_tokens = 4
     try:
         with torch.inference_mode():
-            output = vlm.model.generate(**inputs, generation_config=vlm.generation_config(4))
+            output = vlm.model.generate(**inputs, generation_config=config)
     finally:
         hook.remove()
     assert not set(output[0, inputs["input_ids"].shape[1] :].tolist()) & set(wanted)

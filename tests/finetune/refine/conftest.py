@@ -10,7 +10,7 @@ from PIL import Image
 
 from drive_vqa.prompt import Message
 from drive_vqa.vlm import ChatProcessor, Vlm
-from finetune.refine.sequences import Dialogue, Prompt
+from drive_vqa.vlm.dialogues import Dialogue, Prompt
 
 SIZE_PX = (112, 84)
 

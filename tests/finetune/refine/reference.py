@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from drive_vqa.vlm import Images, Vlm, image_token_types
-from finetune.refine.sequences import Dialogue, Prompt
+from drive_vqa.vlm.dialogues import Dialogue, Prompt
 
 
 def plain_inputs(vlm: Vlm, prompt: Prompt, dialogue: Dialogue) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import torch
 
 from drive_vqa.errors import ModelError
 from drive_vqa.vlm import Vlm
+from drive_vqa.vlm.dialogues import Dialogue, Prompt
 from finetune.loss import forward_inputs
 from finetune.packing import IGNORED
 from finetune.refine.packed import PackedDialogues, pack_dialogues
-from finetune.refine.sequences import Dialogue, Prompt
 from tests.finetune.refine.conftest import picture
 from tests.finetune.refine.reference import plain_logps
 

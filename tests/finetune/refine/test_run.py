@@ -82,15 +82,16 @@ def log_of(run: Path) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def soon_at_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few tokens are drawn, one of which ends an answer: those of random weights would all be cut, and carry no loss."""
-    plain = trainer._sampling
+    plain = trainer._decoding
 
-    def few(config: RefineConfig, vlm: Any, chat: Any) -> Any:
+    def few(config: RefineConfig, vlm: Any) -> Any:
+        chat = vlm.processor
         letters = chat.tokenizer("0123456789 m", add_special_tokens=False)["input_ids"]
         kept = {*letters, chat.end_id}
         suppressed = tuple(token for token in range(len(chat.tokenizer)) if token not in kept)
-        return replace(plain(config, vlm, chat), suppressed=suppressed)
+        return replace(plain(config, vlm), suppressed=suppressed)
 
-    monkeypatch.setattr(trainer, "_sampling", few)
+    monkeypatch.setattr(trainer, "_decoding", few)
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ import torch
 from peft import LoraConfig
 
 from drive_vqa.errors import ModelError
-from drive_vqa.vlm import image_token_types, load_vlm
+from drive_vqa.vlm import Decoding, Sampling, image_token_types, load_vlm
 from finetune import loss
 from finetune.packing import packed_attention
 from finetune.refine.frames import ShownFrame
-from finetune.refine.sampling import Sampling
 from finetune.refine.shared_prompts import SharedPrompts
 from finetune.refine.turn_processor import TurnProcessor
 from tests.finetune.refine.conftest import SIZE_PX, picture
@@ -81,9 +80,9 @@ def make(base: Path, tmp_path: Path) -> Callable[..., Any]:
 
     def made(*, alone: bool = False, **changed: Any) -> Any:
         vlm = load_vlm(base, device="cpu")
-        sampling = Sampling(TOKENS, 1.0, 1.0, (vlm.processor.image_token_id,), (vlm.processor.end_id,))
+        decoding = Decoding(TOKENS, (vlm.processor.image_token_id,), (vlm.processor.end_id,), Sampling())
         shared = type("Shared", (SharedPrompts, trl.GRPOTrainer), {})
-        kind = trl.GRPOTrainer if alone else partial(shared, chat=vlm.processor, sampling=sampling)
+        kind = trl.GRPOTrainer if alone else partial(shared, chat=vlm.processor, decoding=decoding)
         return kind(
             model=vlm.model,
             processing_class=TurnProcessor(vlm.processor),
@@ -244,7 +243,7 @@ def test_training_runs_and_looks_at_held_out_questions(make: Callable[..., Any])
 
 def test_sampling_from_another_model_than_is_learned_is_noticed(make: Callable[..., Any]) -> None:
     trainer = make()
-    trainer._sampling = replace(trainer._sampling, temperature=1.3)  # and TRL learns at 1.0
+    trainer._decoding = replace(trainer._decoding, sampling=Sampling(1.3))  # and TRL learns at 1.0
     with pytest.raises(ModelError, match="differ by .* between learning and the library's own"):
         answered(trainer)
 

@@ -11,10 +11,10 @@ import torch
 from PIL import Image, ImageOps
 
 from drive_vqa.store import Store
+from drive_vqa.vlm import Sampled
 from finetune.refine import shared_prompts
 from finetune.refine.packed import pack_dialogues
 from finetune.refine.run import refine
-from finetune.refine.sampling import Sampled
 from finetune.refine.shared_prompts import SharedPrompts
 from finetune.zoom import crops
 from finetune.zoom.crops import CropPreset

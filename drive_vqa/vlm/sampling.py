@@ -1,6 +1,6 @@
-"""Sampling several answers to each prompt, with every prompt read once.
+"""Answers to prompts that several dialogues share, with every prompt read once; drawn, or greedy.
 
-    prompts      left-padded, one forward pass: the vision tower sees each group's frames once
+    prompts      left-padded, one forward pass: the vision tower sees each prompt's frames once
     dialogues    their prompts' keys and values, copied; then what stands behind the prompt (crops included), left-padded
     tokens       one at a time; dialogues that have ended leave the batch as soon as half of it has
 
@@ -10,6 +10,7 @@ what the model remembers of an earlier batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,27 +20,52 @@ from jaxtyping import Float, Int
 from transformers import DynamicCache, LogitsProcessorList
 from transformers.generation.logits_process import SuppressTokensLogitsProcessor, TopPLogitsWarper
 
-from drive_vqa.vlm import ChatProcessor, padding_id
-from finetune.refine.sequences import Dialogue, Prompt, as_model_takes, left_padded_rows, on_device, positions_behind
+from drive_vqa.vlm.dialogues import Dialogue, Prompt, as_model_takes, left_padded_rows, on_device, positions_behind
+from drive_vqa.vlm.processor import ChatProcessor, padding_id
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How answers are drawn.
+    """How answers are drawn, where the likeliest one alone is not wanted.
+
+    Attributes:
+        temperature: above 0.
+        top_p: the likeliest tokens of this share are drawn from; 1: all.
+        seed: the same one gives the same answers to the same batch on the same machine.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 < self.temperature < math.inf and 0 < self.top_p <= 1 and 0 <= self.seed < 2**63):
+            raise ValueError("sampling needs temperature above 0, top_p in (0, 1] and seed in [0, 2**63)")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an answer comes about, token by token.
 
     Attributes:
         max_new_tokens: longest answer.
-        temperature: above 0.
-        top_p: share of the probability that is drawn from; 1: all.
-        suppressed: tokens that are never drawn, such as those of images.
+        suppressed: tokens that are never said, such as those of images.
         end_ids: tokens that end an answer.
+        sampling: None: the likeliest token, always.
     """
 
     max_new_tokens: int
-    temperature: float
-    top_p: float
     suppressed: tuple[int, ...]
     end_ids: tuple[int, ...]
+    sampling: Sampling | None = None
+
+    @property
+    def temperature(self) -> float:
+        """That log-probabilities are told at."""
+        return 1.0 if self.sampling is None else self.sampling.temperature
 
 
 @dataclass(frozen=True)
@@ -61,30 +87,32 @@ def sample(
     processor: ChatProcessor,
     prompts: Sequence[Prompt],
     dialogues: Sequence[Dialogue],
-    sampling: Sampling,
-    generator: torch.Generator,
+    decoding: Decoding,
+    generator: torch.Generator | None = None,
 ) -> list[Sampled]:
-    """Draw how each dialogue goes on.
+    """How each dialogue goes on.
 
     Args:
         model: plain or with an adapter, in evaluation mode.
         processor: of the model.
         prompts: each is read once.
         dialogues: any number behind each prompt.
-        sampling: how tokens are drawn.
-        generator: on the model's device; the same state gives the same answers.
+        decoding: how tokens are chosen.
+        generator: on the model's device; the same state gives the same answers. None: one with the seed of the sampling.
     """
     reading = _read(model, processor, prompts, dialogues)
-    tokens = torch.full((len(dialogues), sampling.max_new_tokens), sampling.end_ids[0], device=reading.device)
+    if generator is None and decoding.sampling is not None:
+        generator = torch.Generator(reading.device).manual_seed(decoding.sampling.seed)
+    tokens = torch.full((len(dialogues), decoding.max_new_tokens), decoding.end_ids[0], device=reading.device)
     logps = torch.zeros(tokens.shape, device=reading.device)
     rows = torch.arange(len(dialogues), device=reading.device)
-    ends = torch.tensor(sampling.end_ids, device=reading.device)
+    ends = torch.tensor(decoding.end_ids, device=reading.device)
     ended = torch.zeros(len(dialogues), dtype=torch.bool, device=reading.device)
-    for place in range(sampling.max_new_tokens):
-        drawn, logp = _draw(reading.logits, sampling, generator)
+    for place in range(decoding.max_new_tokens):
+        drawn, logp = _choose(reading.logits, decoding, generator)
         tokens[rows, place], logps[rows, place] = drawn, logp
         ended = ended | torch.isin(drawn, ends)
-        if bool(ended.all()) or place + 1 == sampling.max_new_tokens:
+        if bool(ended.all()) or place + 1 == decoding.max_new_tokens:
             break
         if 2 * int(ended.sum()) >= len(rows):
             kept = (~ended).nonzero().flatten()
@@ -182,19 +210,22 @@ def _read_behind(
     reading.position = torch.stack([own.max() + 1 for own in positions]).to(reading.device)
 
 
-def _draw(
-    logits: Float[torch.Tensor, "rows vocabulary"], sampling: Sampling, generator: torch.Generator
+def _choose(
+    logits: Float[torch.Tensor, "rows vocabulary"], decoding: Decoding, generator: torch.Generator | None
 ) -> tuple[Int[torch.Tensor, " rows"], Float[torch.Tensor, " rows"]]:
-    scores = logits / sampling.temperature
+    scores = logits / decoding.temperature
     logps = scores.log_softmax(dim=-1)
     warped = LogitsProcessorList()
-    if sampling.suppressed:
-        warped.append(SuppressTokensLogitsProcessor(list(sampling.suppressed), device=str(logits.device)))
-    if sampling.top_p < 1:
-        warped.append(TopPLogitsWarper(sampling.top_p))
-    probabilities = warped(torch.empty(0), scores).softmax(dim=-1)
-    drawn = torch.multinomial(probabilities, 1, generator=generator)
-    return drawn[:, 0], logps.gather(1, drawn)[:, 0]
+    if decoding.suppressed:
+        warped.append(SuppressTokensLogitsProcessor(list(decoding.suppressed), device=str(logits.device)))
+    if decoding.sampling is not None and decoding.sampling.top_p < 1:
+        warped.append(TopPLogitsWarper(decoding.sampling.top_p))
+    allowed = warped(torch.empty(0), scores)
+    if decoding.sampling is None:
+        chosen = allowed.argmax(dim=-1, keepdim=True)
+    else:
+        chosen = torch.multinomial(allowed.softmax(dim=-1), 1, generator=generator)
+    return chosen[:, 0], logps.gather(1, chosen)[:, 0]
 
 
 def _until_end(ids: torch.Tensor, logps: torch.Tensor, ends: torch.Tensor) -> Sampled:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from jaxtyping import Int
 
-from drive_vqa.vlm import ChatProcessor, Images
+from drive_vqa.vlm.family import Images
+from drive_vqa.vlm.processor import ChatProcessor
 
 
 @dataclass(frozen=True, eq=False)
