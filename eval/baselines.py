@@ -1,12 +1,13 @@
-"""What a model must beat: answers made from the true state at t = 0, or from the training answers alone.
+"""What a model must beat: answers made from the state at t = 0, or from the training answers alone.
 
-    constant_position   the target keeps its place in the ego frame: (x, y) at t is (x, y) at 0
-    constant_velocity   target and ego keep their velocity over ground, straight: (x, y) at t is
-                        (x, y) + t (vx, vy) - t (v_ego, 0), in the ego frame of that time, which has not turned
-    class_median        the usual training answer (eval.usual)
+    constant_position         the target keeps its place in the ego frame: (x, y) at t is (x, y) at 0
+    constant_velocity         target and ego keep their velocity over ground, straight: (x, y) at t is
+                              (x, y) + t (vx, vy) - t (v_ego, 0), in the ego frame of that time, which has not turned
+    constant_velocity_fused   the same from the state that tracks fused from measurements give (eval.fused_state)
+    class_median, text_only, majority   the usual training answer (eval.usual)
 
-The first two answer open questions of family `future` about place and speed, and which way a distance goes: the present is given
-to them. A velocity that is not known counts as 0; a target without a track at t = 0 has no answer.
+The first three answer open questions of family `future` about place and speed, and which way a distance goes: the present is
+given to them. A velocity that is not known counts as 0; a target without a track at t = 0 has no answer.
 Answers are typed as those of a model are, and scored by the same functions.
 """
 
@@ -14,64 +15,51 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 from jaxtyping import Float
 
 from drive_vqa.geometry import bearing_deg
 from drive_vqa.schema import TRUTH
 from drive_vqa.store import Store
 from eval.cases import no_answers
-from eval.usual import usual_answers
+from eval.fused_state import fused_state
+from eval.present import present_state
+from eval.usual import CLASS_MEDIAN, MAJORITY, TEXT_ONLY, usual_answers
 
 CONSTANT_POSITION = "constant_position"
 CONSTANT_VELOCITY = "constant_velocity"
-CLASS_MEDIAN = "class_median"
+CONSTANT_VELOCITY_FUSED = "constant_velocity_fused"
+USUAL = {"class_median": CLASS_MEDIAN, "text_only": TEXT_ONLY, "majority": MAJORITY}
 KEEPS_DISTANCE_M = 0.5
 """A distance that changes by less until the horizon counts as kept."""
 
 CLOSING, RECEDING, KEEPING = "closing", "receding", "keeping its distance"
 APPROACHES = (CLOSING, RECEDING, KEEPING)
-STATE = ("x_m", "y_m", "vx_mps", "vy_mps", "speed_mps")
 ABOUT = r"^(localization|distance|bearing|position|position_then|ego_speed|target_speed|approach)_t\d+$"
 """Types that the present tells about, named for what they ask at a horizon."""
 
 
-def baseline_answers(store: Store, cases: pd.DataFrame, training: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def baseline_answers(
+    store: Store, cases: pd.DataFrame, training: pd.DataFrame, fused: Store | None = None
+) -> dict[str, pd.DataFrame]:
     """Typed answers of every baseline, row by row to the cases.
 
     Args:
         store: holds the tracks and frames of the cases' logs.
         cases: see `eval.cases.read_cases`.
         training: see `eval.cases.read_training`.
+        fused: the same logs with tracks fused from measurements; None: no answers from those.
 
     Returns:
         By name of the baseline: the fields of `drive_vqa.schema.TRUTH`, and `answered`, whether it has an answer at all.
     """
     state = present_state(store, cases)
-    return {
+    answers = {
         CONSTANT_POSITION: answer_from_state(cases, state, moves=False),
         CONSTANT_VELOCITY: answer_from_state(cases, state, moves=True),
-        CLASS_MEDIAN: usual_answers(cases, training),
     }
-
-
-def present_state(store: Store, cases: pd.DataFrame) -> pd.DataFrame:
-    """Place and velocity of the first mark at t = 0 in the ego frame, and the ego's speed, row by row to the cases.
-
-    Columns x_m, y_m, vx_mps, vy_mps, speed_mps (NaN without a mark) and ego_speed_mps.
-    """
-    parts = []
-    for log_id, asked in cases.groupby("log_id", sort=False):
-        wanted = pc.field("frame").isin(sorted(asked["frame"].unique().tolist()))
-        tracks = store.read("tracks", str(log_id), ("frame", "track_id", *STATE)).filter(wanted).to_pandas()
-        frames = store.read("frames", str(log_id), ("frame", "speed_mps")).filter(wanted).to_pandas()
-        rows = asked[["frame", "track_id"]].reset_index()
-        rows = rows.merge(tracks.drop_duplicates(["frame", "track_id"]), on=["frame", "track_id"], how="left")
-        rows = rows.merge(frames.rename(columns={"speed_mps": "ego_speed_mps"}), on="frame", how="left")
-        parts.append(rows.set_index("index"))
-    if not parts:
-        return pd.DataFrame(columns=[*STATE, "ego_speed_mps"], dtype=np.float64)
-    return pd.concat(parts).loc[cases.index, [*STATE, "ego_speed_mps"]].astype(np.float64)
+    if fused is not None:
+        answers[CONSTANT_VELOCITY_FUSED] = answer_from_state(cases, fused_state(fused, cases, state), moves=True)
+    return answers | {name: usual_answers(cases, training, alike) for name, alike in USUAL.items()}
 
 
 def answer_from_state(cases: pd.DataFrame, state: pd.DataFrame, *, moves: bool) -> pd.DataFrame:

@@ -1,9 +1,12 @@
 """The usual training answer: what is known without a look at the road.
 
-To a question of the same type, form and category of its first mark, or of any category where training does not have it: the
-median of a number, the median direction, the most frequent hour, list, yes or no, and of the options shown the most frequent one
-(the first of those that training does not know). Whether a question can be answered is not told by its text, so there is no usual
-answer to one that cannot.
+    MAJORITY       to a question of the same type and form
+    TEXT_ONLY      and the same parameter (the radius, the claim, the class that is counted): all that the wording tells
+    CLASS_MEDIAN   of the same type and form, and category of its first mark: what a look at nothing but the mark tells
+
+Where training does not have the last, type and form alone decide. It is the median of a number, the median direction, the most
+frequent hour, list, yes or no, and of the options shown the most frequent one (the first of those that training does not know).
+Whether a question can be answered is not told by its text, so there is no usual answer to one that cannot.
 """
 
 from __future__ import annotations
@@ -19,24 +22,30 @@ from drive_vqa.schema import TRUTH
 from eval.cases import NUMBERS, no_answers, object_column
 
 BY_TYPE = ["type", "form"]
-BY_CATEGORY = [*BY_TYPE, "slice_category"]
+Keys = tuple[list[str], ...]
+"""Columns that make two questions alike, from coarse to fine."""
+
+MAJORITY: Keys = (BY_TYPE,)
+TEXT_ONLY: Keys = (BY_TYPE, [*BY_TYPE, "parameter"])
+CLASS_MEDIAN: Keys = (BY_TYPE, [*BY_TYPE, "slice_category"])
 DIRECTIONS = ("bearing_deg", "yaw_deg")
 FREQUENT = ("clock_hour", "bool", "marks")
 MEDIANS = tuple(name for name in NUMBERS if name not in (*DIRECTIONS, *FREQUENT))
 UNDETERMINED = "undetermined"
 
 
-def usual_answers(cases: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+def usual_answers(cases: pd.DataFrame, training: pd.DataFrame, alike: Keys) -> pd.DataFrame:
     """Typed answers, row by row to the cases, and `answered`.
 
     Args:
-        cases: with the columns type, form, answer_type, options and slice_category.
+        cases: with the columns type, form, answer_type and options, and those of `alike`.
         training: see `eval.cases.read_training`.
+        alike: see above; the finest that training knows decides.
     """
     training = training[training["answer_type"] != UNDETERMINED]
     can = (cases["answer_type"] != UNDETERMINED).to_numpy()
     answers, answered = no_answers(len(cases)), np.zeros(len(cases), dtype=bool)
-    for keys in (BY_TYPE, BY_CATEGORY):  # the second, where it knows, replaces the first
+    for keys in alike:  # the finer, where it knows, replaces the coarser
         table = usual_by(training, keys)
         place = table.index.get_indexer(pd.MultiIndex.from_frame(cases[keys]))
         rows = np.flatnonzero((place >= 0) & can)
@@ -46,7 +55,7 @@ def usual_answers(cases: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
             values[rows] = table[name].to_numpy()[place[rows]]
             answers[name] = values if name in NUMBERS else object_column(values)
     chosen = np.flatnonzero(answered & (cases["answer_type"] == "choice").to_numpy())
-    answers.loc[chosen, "choice"] = _most_frequent_shown(cases.iloc[chosen], training)
+    answers.loc[chosen, "choice"] = _most_frequent_shown(cases.iloc[chosen], training, alike)
     return answers.assign(answered=answered)
 
 
@@ -83,17 +92,17 @@ def _most_frequent(known: pd.DataFrame, keys: list[str], column: str) -> pd.Seri
     return pd.Series(ordered.drop_duplicates(keys).set_index(keys)[column])
 
 
-def _most_frequent_shown(cases: pd.DataFrame, training: pd.DataFrame) -> list[str | None]:
+def _most_frequent_shown(cases: pd.DataFrame, training: pd.DataFrame, alike: Keys) -> list[str | None]:
     """For questions with options: the one that is right most often in training, of equals the first shown."""
-    by_category, by_type = (_counts(training, keys) for keys in (BY_CATEGORY, BY_TYPE))
-    columns = (cases[name] for name in (*BY_CATEGORY, "options"))
+    counted = [_counts(training, keys) for keys in reversed(alike)]
+    rows = [list(zip(*(cases[name] for name in keys), strict=True)) for keys in reversed(alike)]
     known: dict[tuple[Any, ...], str | None] = {}
     chosen = []
-    for key in zip(*columns, strict=True):
+    for key in zip(cases["options"], *rows, strict=True):
         if key not in known:
-            kind, form, category, options = key
-            counts = by_category.get((kind, form, category)) or by_type.get((kind, form)) or {}
-            known[key] = _most_counted(options, counts)
+            options, *finer_first = key
+            found = (counts[own] for counts, own in zip(counted, finer_first, strict=True) if own in counts)
+            known[key] = _most_counted(options, next(found, {}))
         chosen.append(known[key])
     return chosen
 
