@@ -44,7 +44,7 @@ COLUMNS = (
     ),
     *("parameter", "options", "truth", "horizon_s", "split", "slices"),
 )
-TRAINING_COLUMNS = ("type", "form", "answer_type", "truth", "split", "slices")
+TRAINING_COLUMNS = ("type", "form", "answer_type", "parameter", "truth", "split", "slices")
 NESTED = ("marks", "track_ids", "options", "truth", "slices")
 ORDER = ("log_id", "frame", "group_id", "qa_id")
 MAX_TRAINING = 500_000
