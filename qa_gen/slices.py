@@ -15,9 +15,9 @@ from jaxtyping import Float, Int
 
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.schema import QUESTIONS
+from drive_vqa.time_to_collision import time_to_collision_s, ttc_bins
 from qa_gen.asked import Asked
 from qa_gen.groups import MOVING_MPS
-from qa_gen.relations.conflict import time_to_collision_s, ttc_bins
 from qa_gen.relations.manoeuvres import MANOEUVRES, manoeuvre_codes
 
 SLICE_DECIMALS = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from drive_vqa.ground_boxes import gap_m, overlap
 from qa_gen.asked import Asked
 from qa_gen.question_type import (
     BEARING_WORDS,
@@ -14,7 +15,6 @@ from qa_gen.question_type import (
     QuestionType,
     Truth,
 )
-from qa_gen.relations.ground_boxes import gap_m, overlap
 from qa_gen.relations.margins import clock_hours, first_that_holds, side, yes_no
 
 PATH_HALF_WIDTH_M = 1.8

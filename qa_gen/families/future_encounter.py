@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from drive_vqa.ground_boxes import overlap
+from drive_vqa.time_to_collision import STEP_S, time_to_collision_s
 from qa_gen.asked import Agents, Asked
 from qa_gen.config import HORIZONS_S
 from qa_gen.families.horizon import ONLY_SEQUENCE, at_horizon
 from qa_gen.question_type import EXACT, WITHIN_25_PERCENT, QuestionType, Truth
-from qa_gen.relations.conflict import STEP_S, time_to_collision_s
 from qa_gen.relations.crossing import first_crossing
-from qa_gen.relations.ground_boxes import overlap
 from qa_gen.relations.margins import side, yes_no
 
 LAST_HORIZON_S = 3

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from drive_vqa.geometry import bearing_deg, wrap_deg
+from drive_vqa.ground_boxes import gap_m
 from qa_gen.asked import Asked
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, WITHIN_25_PERCENT, QuestionType, Truth
-from qa_gen.relations.ground_boxes import gap_m
 from qa_gen.relations.margins import clock_hours, first_that_holds, greater, side
 
 LEFT_RIGHT_MARGIN_DEG = 2.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from drive_vqa.geometry import bearing_deg, wrap_deg
+from drive_vqa.time_to_collision import time_to_collision_s
 from drive_vqa.traces import decimal
-from qa_gen.relations.conflict import time_to_collision_s
 from qa_gen.tracing.reasons import Reason, degrees, finely, metres, speed, tenths
 from qa_gen.tracing.scene import MarkState, Scene
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import affinity, box
 
-from qa_gen.relations.conflict import time_to_collision_s, ttc_bins
+from drive_vqa.time_to_collision import time_to_collision_s, ttc_bins
 
 EGO_BOX = np.array([1.4, 0.0, 4.6, 1.9, 0.0])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from shapely import Polygon
 
-from qa_gen.relations.ground_boxes import gap_m, overlap
+from drive_vqa.ground_boxes import gap_m, overlap
 
 
 def polygon(box: np.ndarray) -> Polygon:
