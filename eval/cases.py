@@ -54,11 +54,16 @@ JOINT = "\x1f"
 """Stands between the items of a list while equal lists are found: the unit separator, which a text hardly holds."""
 
 
-def read_cases(store: Store, splits: Collection[str]) -> pd.DataFrame:
-    """All questions of some splits, ordered by log, frame, group and id.
+def read_cases(store: Store, splits: Collection[str], asked: pa.StringArray | None = None) -> pd.DataFrame:
+    """The questions of some splits, ordered by log, frame, group and id.
 
     Adds `log_code` and `frame_code` (numbers of the log and of the anchor frame), `mark` (the first, -1 for none),
     `mark_count` and `track_id` (of the first mark).
+
+    Args:
+        store: with questions.
+        splits: all their questions,
+        asked: but only those with these ids; None: all.
 
     Raises:
         StoreError: the store has no questions, or an id twice.
@@ -67,6 +72,8 @@ def read_cases(store: Store, splits: Collection[str]) -> pd.DataFrame:
     if not log_ids:
         raise StoreError(f"{store.root} has no questions: run `drive-vqa generate STORE`")
     parts = [_of_splits(store.read("questions", log_id, COLUMNS), splits) for log_id in log_ids]
+    if asked is not None:
+        parts = [part.filter(pc.is_in(part["qa_id"], value_set=asked)) for part in parts]
     table = pa.concat_tables(parts).sort_by([(name, "ascending") for name in ORDER])
     cases = flatten(table)
     twice = cases["qa_id"].duplicated()

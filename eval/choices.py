@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from eval.plaintext import plain
+from eval.mentions import without_unknowing
+from eval.plaintext import plain, words
 from eval.units import Quantity, find_quantities
 
-_YES, _NO = (
+YES, NO = (
     frozenset({"yes", "yeah", "yep", "true", "correct", "y"}),
     frozenset({"no", "nope", "false", "incorrect", "n"}),
 )
@@ -68,18 +69,21 @@ def name_bool(said: str, options: tuple[str, ...] = ()) -> bool | NamedChoice:
         options: as shown, where yes and no were listed with letters.
     """
     word = said.strip(" .!\"'()")
-    if word in _YES or word in _NO:
-        return word in _YES
+    if word in YES or word in NO:
+        return word in YES
     names = _plain_options(options)
     lettered = _by_letter(said, names)
     if isinstance(lettered, NamedChoice):
         return lettered
-    if lettered is not None and names[lettered] in _YES | _NO:
-        return names[lettered] in _YES
+    if lettered is not None and names[lettered] in YES | NO:
+        return names[lettered] in YES
+    if (YES | NO).isdisjoint(words(said)):
+        return NamedChoice(False, said)
+    said = without_unknowing(said)
     matches = list(_YES_NO.finditer(said))
     if matches and matches[0].start() == 0 and _ENDS_ANSWER.match(said, matches[0].end()):
-        return matches[0][1] in _YES
-    found = {match[1] in _YES for match in matches}
+        return matches[0][1] in YES
+    found = {match[1] in YES for match in matches}
     return found.pop() if len(found) == 1 else NamedChoice(len(found) > 1, said)
 
 

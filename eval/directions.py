@@ -39,12 +39,14 @@ class Axis:
         before_touching: up to the number.
         before_phrase: anywhere before it in its clause.
         negative: words of the negative side.
+        parts: what every word of either side has in it.
     """
 
     after: re.Pattern[str]
     before_touching: re.Pattern[str]
     before_phrase: re.Pattern[str]
     negative: frozenset[str]
+    parts: tuple[str, ...]
 
 
 LEFT_RIGHT = Axis(
@@ -56,6 +58,7 @@ LEFT_RIGHT = Axis(
         rf"\b(?:to|on|toward|towards|from) (?:the |its |my |your |our )?(?:front |rear |far )?{_SIDE}(?! lane)"
     ),
     negative=frozenset({"right", "rightward", "rightwards", "clockwise", "cw", "starboard", "r"}),
+    parts=("left", "right", "clockwise", "cw", "port", "starboard"),
 )
 """Degrees and metres to the left are positive."""
 
@@ -64,6 +67,7 @@ AHEAD_BEHIND = Axis(
     before_touching=re.compile(rf"\b{_ALONG}{_TOUCHES}"),
     before_phrase=re.compile(r"\b(?P<side>ahead|in front|behind)\b"),
     negative=frozenset({"behind", "backward", "backwards", "rearward", "rearwards", "back", "rear"}),
+    parts=("ahead", "front", "forward", "behind", "back", "rear"),
 )
 """Metres ahead are positive."""
 
@@ -120,6 +124,8 @@ def _after(said: str, quantity: Quantity, axis: Axis, *, own: bool) -> bool | No
 
 def _before(said: str, quantity: Quantity, axis: Axis, pattern: re.Pattern[str], *, own: bool = False) -> bool | None:
     clause = said[max(quantity.start - _LOOK_BACK, 0) : quantity.start]
+    if not any(part in clause for part in axis.parts):
+        return None
     breaks = list(_CLAUSE_BREAK.finditer(clause))
     clause = clause[breaks[-1].end() :] if breaks else clause
     clause = clause.rstrip("-+") if quantity.number.sign else clause

@@ -22,6 +22,7 @@ _TWO_POINTS = re.compile(
     rf"[\[(] ?({_N}){_SEPARATOR}({_N}) ?[\])][^0-9()\[\]]{{0,40}}[\[(] ?({_N}){_SEPARATOR}({_N}) ?[\])]"
 )
 _LIST = re.compile(rf"(?<![a-z0-9_.,-]){_N}(?: ?, ?{_N})+")
+_DIGIT = re.compile("[0-9]")
 _NUMBER = re.compile(_N)
 _EDGES = {
     "left": r"x_?1|x[_ -]?min|left",
@@ -46,7 +47,10 @@ class Corners:
 
 def read_box(said: str, _options: Sequence[str] = ()) -> Parsed | ParseFailure:
     """The one box of a plain text."""
-    found = list(_corners(said))
+    return _box_of(said, list(_corners(said)))
+
+
+def _box_of(said: str, found: Sequence[Corners]) -> Parsed | ParseFailure:
     if not found:
         has_numbers = bool(_LIST.search(said) or _BRACKETED.search(said))
         return ParseFailure("incomplete" if has_numbers else "no_answer", said[:80])
@@ -59,9 +63,9 @@ def read_box(said: str, _options: Sequence[str] = ()) -> Parsed | ParseFailure:
 
 def read_interval_box(said: str, options: Sequence[str] = ()) -> Parsed | ParseFailure:
     """An interval and the box in one plain text."""
-    box = read_box(said, options)
-    rest = said
-    for corners in reversed(list(_corners(said))):
+    found = list(_corners(said))
+    box, rest = _box_of(said, found), said
+    for corners in reversed(found):
         rest = f"{rest[: corners.start]} , {rest[corners.end :]}"
     interval = read_interval(rest, options)
     if isinstance(box, Parsed) and isinstance(interval, Parsed):
@@ -85,7 +89,9 @@ def read_interval_box(said: str, options: Sequence[str] = ()) -> Parsed | ParseF
 
 def _corners(said: str) -> Iterator[Corners]:
     """Every box of the first form that the text has, so that `bbox [1, 2, 3, 4] (4 numbers)` is one."""
-    for pattern in (_FOUR, _TWO_POINTS):
+    if _DIGIT.search(said) is None:
+        return
+    for pattern in (_FOUR, _TWO_POINTS) if "[" in said or "(" in said else ():
         matches = list(pattern.finditer(said))
         if matches:
             yield from (Corners(_values(match.groups()), match.start(), match.end()) for match in matches)

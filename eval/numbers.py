@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
+
+from eval.plaintext import words
 
 MAX_NUMBERS = 64
+"""A text with more numbers than this is not an answer."""
 
 _UNITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _TEENS = (
@@ -24,24 +27,31 @@ _SMALL = f"(?:(?:{'|'.join(_TENS)})(?:[ -](?:{'|'.join(_UNITS[1:])}))?|{'|'.join
 _HUNDREDS = rf"(?:(?:(?:{_SMALL}|an?)[ -])?hundred(?: and)?(?:[ -]{_SMALL})?|{_SMALL})"
 _WORDS = rf"(?:(?:{_HUNDREDS}|an?)[ -]thousand(?: and)?(?:[ -]{_HUNDREDS})?|{_HUNDREDS})"
 _POINT = rf"(?: point(?: (?:{'|'.join(_UNITS)}))+)?"
-_NUMBER = re.compile(
+_DIGITS = re.compile(
+    r"[0-9.](?<![a-z0-9_^][0-9.])(?:(?<=[0-9])[0-9.,]*|[0-9]+)(?P<exponent>e[-+]?[0-9]{1,4}(?![a-z0-9]))?"
+)
+"""It begins with the characters that a number may begin with, so that all others are passed over quickly."""
+
+_SPELLED = re.compile(
     r"(?<![a-z0-9_^])(?:"
-    r"(?P<digits>[0-9][0-9.,]*|\.[0-9]+)(?P<exponent>e[-+]?[0-9]{1,4}(?![a-z0-9]))?"
-    rf"|(?P<words>{_WORDS}{_POINT})(?![a-z0-9])"
+    rf"(?P<words>{_WORDS}{_POINT})(?![a-z0-9])"
     r"|(?P<half>half(?= an? ))(?: an?)"
     r"|(?P<infinite>nan|inf|infinity|infinite)(?![a-z0-9])"
     r")"
 )
+WORDS_OF_NUMBERS = frozenset((*_WORD_VALUES, "hundred", "thousand", "half", "nan", "inf", "infinity", "infinite"))
+"""A text that has none of these among its words spells no number."""
 _AND_A_HALF = re.compile(r" and (?:a half|one half)\b")
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?")
 _DECIMAL = re.compile(r"[0-9]+(?:[.,][0-9]+)?|\.[0-9]+")
-_NEGATIVE_WORD = re.compile(r"\b(?:minus|negative) ?$")
+_BEFORE_MAY_SIGN = frozenset("+-se")
+_NEGATIVE = ("minus", "minus ", "negative", "negative ")
+_NEGATIVE_WORD = re.compile(r"\b(?:minus|negative) ?\Z")
 _DASH_IS_SIGN = re.compile(r"(?:^|[\s(\[:=,;~'\"<>≈+])$")
 _DASH_IS_SIGN_THOUGH_SPACED = re.compile(r"(?:[:=(\[~≈]|\b(?:is|of|at|about|approximately|around|be)) ?$")
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A number and where it stands.
 
     Attributes:
@@ -59,14 +69,26 @@ class Number:
     spelled: bool = False
 
 
+class TooManyNumbersError(Exception):
+    """A text has more numbers than `MAX_NUMBERS`: no choice of them would be its answer."""
+
+
 def find_numbers(text: str) -> list[Number]:
-    """The numbers of a plain text (see `eval.plaintext`), in order; of very many the first."""
+    """The numbers of a plain text (see `eval.plaintext`), in order.
+
+    Raises:
+        TooManyNumbersError: there are more than `MAX_NUMBERS`.
+    """
+    matches = list(islice(_DIGITS.finditer(text), MAX_NUMBERS + 1))
+    if not WORDS_OF_NUMBERS.isdisjoint(words(text)):
+        spelled = islice(_SPELLED.finditer(text), MAX_NUMBERS + 1)
+        matches = sorted([*matches, *spelled], key=re.Match.start)
+    if len(matches) > MAX_NUMBERS:
+        raise TooManyNumbersError
     found: list[Number] = []
-    for match in islice(_NUMBER.finditer(text), MAX_NUMBERS):
-        if match["digits"]:
+    for match in matches:
+        if match.re is _DIGITS:
             found += _from_digits(text, match)
-        elif match["infinite"]:
-            found.append(Number(math.nan if match["infinite"] == "nan" else math.inf, match.start(), match.end()))
         else:
             found.append(_from_words(text, match))
     return found
@@ -74,10 +96,11 @@ def find_numbers(text: str) -> list[Number]:
 
 def _from_digits(text: str, match: re.Match[str]) -> list[Number]:
     """One number, or several that only commas part."""
-    token = match["digits"].rstrip(".,")
-    if len(token) < len(match["digits"]) and match["exponent"]:
-        return []
     exponent = match["exponent"] or ""
+    written = match[0].removesuffix(exponent)
+    token = written.rstrip(".,")
+    if len(token) < len(written) and exponent:
+        return []
     value = _value(token, exponent)
     if value is None and "," in token:
         return _split_at_commas(text, token, match.start())
@@ -98,12 +121,14 @@ def _split_at_commas(text: str, token: str, start: int) -> list[Number]:
 
 def _value(token: str, exponent: str = "") -> float | None:
     """Digits as a number: `1,200` is twelve hundred, `7,2` has a decimal comma; infinite where it is too great a number."""
-    if _THOUSANDS.fullmatch(token):
+    if "," in token and _THOUSANDS.fullmatch(token):
         return float(token.replace(",", "") + exponent)
     return float(token.replace(",", ".") + exponent) if _DECIMAL.fullmatch(token) else None
 
 
 def _from_words(text: str, match: re.Match[str]) -> Number:
+    if match["infinite"]:
+        return Number(math.nan if match["infinite"] == "nan" else math.inf, match.start(), match.end())
     value = 0.5 if match["half"] else _words_value(match["words"])
     return _finished(text, value, match.start(), match.end(), spelled=True)
 
@@ -124,7 +149,7 @@ def _words_value(words: str) -> float:
 
 def _finished(text: str, value: float, start: int, end: int, *, spelled: bool) -> Number:
     """Add a following half and the sign before."""
-    half = _AND_A_HALF.match(text, end)
+    half = _AND_A_HALF.match(text, end) if text.startswith(" and ", end) else None
     if half:
         value, end = value + 0.5, half.end()
     sign = _sign(text, start)
@@ -137,8 +162,10 @@ def _sign(text: str, start: int) -> str:
     A dash is a sign where it touches the number and does not join it to what is before: `A-10`, `5-10` and the bullet
     `- 10` are positive.
     """
+    if text[max(start - 2, 0) : start].rstrip(" ")[-1:] not in _BEFORE_MAY_SIGN:
+        return ""
     before = text[max(start - 24, 0) : start]
-    if _NEGATIVE_WORD.search(before):
+    if before.endswith(_NEGATIVE) and _NEGATIVE_WORD.search(before):
         return "-"
     if before.endswith("+") and not before.endswith("/+"):
         return "+"

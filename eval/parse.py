@@ -9,7 +9,8 @@ What counts as an answer:
 - a refusal is a failure, unless the question is one that cannot be answered: there it is the answer, and every other readable
   text is a wrong one. Who refuses and gives a measure all the same has not refused.
 
-Work is bounded: text over `eval.plaintext.MAX_CHARACTERS` (after the part in `<answer>` tags is taken) is `too_long`.
+Work is bounded: text over `eval.plaintext.MAX_CHARACTERS` (after the part in `<answer>` tags is taken) is `too_long`, and so is
+one with over `eval.numbers.MAX_NUMBERS` numbers where a number is asked for.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from eval.answers import Parsed, ParseFailure, Reason
 from eval.choices import NamedChoice, name_bool, name_choice
 from eval.image_boxes import read_box, read_interval_box
 from eval.intervals import read_interval
-from eval.mentions import is_refusal
+from eval.mentions import is_refusal, says_none, without_unknowing
+from eval.numbers import MAX_NUMBERS, TooManyNumbersError
 from eval.places import read_position
 from eval.plaintext import MAX_CHARACTERS, answer_part, concluded, plain
 from eval.region_lists import NO_REGIONS, read_ranking, read_regions
@@ -42,9 +44,10 @@ from eval.values import (
     one_value,
 )
 
-__all__ = ["ANSWER_TYPES", "ParseFailure", "Parsed", "Reason", "parse"]
+__all__ = ["ANSWER_TYPES", "ParseFailure", "Parsed", "Reason", "parse", "read_said", "said_in"]
 
 _WHOLE_HOUR = re.compile(r"\b([0-9]{1,2}):00\b")
+_NONE_FIRST = re.compile(r"(?:[^\s,]+[\s,]+){0,2}(?:no|none|nothing)(?![^\s,.!])")
 _NEXT = re.compile(r"\bnext (?:about )?$")
 _GIVES_WAY_TO_REFUSAL = frozenset({"no_answer", "wrong_unit", "missing_unit"})
 _MEASURED = frozenset({"length", "angle", "speed", "hour"})
@@ -66,17 +69,35 @@ def parse(text: str, answer_type: str, options: Sequence[str] = ()) -> Parsed | 
     """
     if answer_type not in _READERS:
         raise ValueError(f"answer type {answer_type!r} is not one of {', '.join(_READERS)}")
+    said = said_in(text)
+    return said if isinstance(said, ParseFailure) else read_said(said, answer_type, options)
+
+
+def said_in(text: str) -> str | ParseFailure:
+    """The part of a text that holds the answer, in plain form."""
     said = answer_part(text)
     if len(said) > MAX_CHARACTERS:
         return ParseFailure("too_long", f"{len(said)} characters")
     said = concluded(plain(said))
     if len(said) > MAX_CHARACTERS:
         return ParseFailure("too_long", "it unfolds to a long text")
+    return said
+
+
+def read_said(
+    said: str, answer_type: str, options: Sequence[str] = (), *, refuses: bool | None = None
+) -> Parsed | ParseFailure:
+    """Read what `said_in` gave; `refuses` where it is known already whether it is a refusal (`eval.mentions.is_refusal`)."""
     is_empty_list = answer_type == "regions" and said == NO_REGIONS
-    if not is_empty_list and not any(character.isalnum() for character in said):
+    if not is_empty_list and not any(map(str.isalnum, said)):
         return ParseFailure("empty")
-    answer = _READERS[answer_type](said, options)
-    if isinstance(answer, ParseFailure) and answer.reason in _GIVES_WAY_TO_REFUSAL and is_refusal(said):
+    try:
+        answer = _READERS[answer_type](said, options)
+    except TooManyNumbersError:
+        return ParseFailure("too_long", f"more than {MAX_NUMBERS} numbers")
+    if not isinstance(answer, ParseFailure) or answer.reason not in _GIVES_WAY_TO_REFUSAL:
+        return answer
+    if is_refusal(said) if refuses is None else refuses:
         return ParseFailure("refusal", said[:80])
     return answer
 
@@ -147,7 +168,7 @@ def _without_reach(said: str, quantities: Sequence[Quantity]) -> list[Quantity]:
 
 def _clock(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
     """An hour; "o'clock" may be left out where one number alone is said."""
-    said = _WHOLE_HOUR.sub(r"\1", said)
+    said = _WHOLE_HOUR.sub(r"\1", said) if ":00" in said else said
     quantities = answers(said, bare_one=True)
     hours = [quantity for quantity in quantities if quantity.dimension == "hour"] or bare_numbers(quantities)
     value = agreed(said, hours, HOUR)
@@ -155,8 +176,9 @@ def _clock(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
 
 
 def _count(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
+    said = without_unknowing(said)
     counts = bare_numbers(answers(said, bare_one=True))
-    if not counts and any(word in ("no", "none", "nothing") for word in said.replace(",", " ").split()[:3]):
+    if not counts and _NONE_FIRST.match(said) and says_none(said):
         return Parsed(count=0)
     value = agreed(said, counts, COUNT)
     return Parsed(count=int(value)) if isinstance(value, float) else value
@@ -177,8 +199,8 @@ def _not_chosen(named: NamedChoice) -> ParseFailure:
 
 
 def _undetermined(said: str, _options: Sequence[str]) -> Parsed | ParseFailure:
-    gives_measure = any(quantity.dimension in _MEASURED for quantity in answers(said))
-    return Parsed(undetermined=is_refusal(said) and not gives_measure)
+    refuses = is_refusal(said)
+    return Parsed(undetermined=refuses and not any(quantity.dimension in _MEASURED for quantity in answers(said)))
 
 
 _READERS: dict[str, Reader] = {

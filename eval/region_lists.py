@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from eval.answers import Parsed, ParseFailure
-from eval.mentions import is_refusal
+from eval.mentions import is_refusal, says_none
 from eval.units import unit_follows
 
 MAX_MARK = 999
@@ -51,13 +51,14 @@ def read_regions(said: str, _options: Sequence[str] = ()) -> Parsed | ParseFailu
     if marks:
         is_doubt = len(marks) < 2 and is_refusal(said)
         return ParseFailure("no_answer", said[:80]) if is_doubt else _in_range(sorted(set(marks)))
-    if said == NO_REGIONS or _NONE.match(said):
+    if said == NO_REGIONS or (_NONE.match(said) and says_none(said)):
         return Parsed(marks=())
     return ParseFailure("no_answer", said[:80])
 
 
 def _marks(said: str) -> list[int]:
-    said = _SPELLED.sub(lambda match: f"{match[1]} {_WORDS.index(match[2])}", said)
+    if any(f" {word}" in said for word in _WORDS):
+        said = _SPELLED.sub(lambda match: f"{match[1]} {_WORDS.index(match[2])}", said)
     return list(_numbers(said))
 
 

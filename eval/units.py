@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from eval.numbers import Number, find_numbers
 
@@ -54,6 +54,8 @@ _UNITS = (
 )
 _NAMED = "|".join(f"(?P<u{index}>{unit.pattern})" for index, unit in enumerate(_UNITS))
 _AFTER = re.compile(rf"\.? ?-?(?:(?:{_NAMED})(?![a-z0-9^/])|(?P<degree> ?°)|(?P<percent>%))")
+_NO_UNIT_AFTER = frozenset(("", ",", ";", ":", ")", "]", ">", "\n"))
+_OPENS_UNIT_BEFORE = ("_", "(", "[", "in ")
 _BEFORE = re.compile(rf"(?:[_(\[]|\bin )(?:{_NAMED})[)\]]?[\"']? ?(?:[:=]|is\b|as\b)? ?[-+\"']?$")
 _PRIME = re.compile(r"'(?:(?![a-z0-9])|(?=[0-9]{1,2}(?:\.[0-9]+)?\"))")
 _IN_QUOTES = re.compile(r"(?<![0-9])['\"-]$")
@@ -62,12 +64,11 @@ _JOIN = re.compile(
     r" ?(?:to|or|and|through|till|until|-|/|~|\.{2,}|±|\+/-|plus or minus) ?"
     r"(?:about |around |maybe |perhaps |even |approximately |minus |negative )?-?|,"
 )
-_FOOT_FACTOR, _INCH_FACTOR = 0.3048, 0.0254
+_MARKS = (("'", _PRIME, 0.3048), ('"', _DOUBLE_PRIME, 0.0254))
 _LOOK_BACK = 32
 
 
-@dataclass(frozen=True)
-class Quantity:
+class Quantity(NamedTuple):
     """A number with its unit.
 
     Attributes:
@@ -98,21 +99,32 @@ def unit_follows(text: str, end: int) -> bool:
 
 def _with_unit(text: str, number: Number) -> list[Quantity]:
     """The quantity, or nothing where letters that are no unit touch the digits (`3rd`, `7b`)."""
-    match = _AFTER.match(text, number.end)
+    following = text[number.end : number.end + 1]
+    match = None if following in _NO_UNIT_AFTER else _AFTER.match(text, number.end)
     if match:
         dimension, factor = _unit_of(match)
         return [Quantity(number.value * factor, dimension, number.start, match.end(), number)]
-    for mark, factor in ((_PRIME, _FOOT_FACTOR), (_DOUBLE_PRIME, _INCH_FACTOR)):
-        prime = mark.match(text, number.end)
+    for mark, pattern, factor in _MARKS:
+        prime = pattern.match(text, number.end) if following == mark else None
         if prime and not _IN_QUOTES.search(text, max(number.start - 2, 0), number.start):
             return [Quantity(number.value * factor, "length", number.start, prime.end(), number)]
-    if text[number.end : number.end + 1].isalnum():
+    if following.isalnum():
         return []
-    before = _BEFORE.search(text, max(number.start - _LOOK_BACK, 0), number.start)
-    if before:
-        dimension, factor = _unit_of(before)
+    unit = _unit_before(text, number.start)
+    if unit:
+        dimension, factor = unit
         return [Quantity(number.value * factor, dimension, number.start, number.end, number)]
     return [Quantity(number.value, None, number.start, number.end, number)]
+
+
+def _unit_before(text: str, start: int) -> tuple[Dimension, float] | None:
+    """The unit that was told ahead of a number, as in `distance_m: 5`."""
+    earliest = max(start - _LOOK_BACK, 0)
+    before = text[earliest:start]
+    if not any(opening in before for opening in _OPENS_UNIT_BEFORE):
+        return None
+    match = _BEFORE.search(text, earliest, start)
+    return _unit_of(match) if match else None
 
 
 def _unit_of(match: re.Match[str]) -> tuple[Dimension, float]:
@@ -128,8 +140,8 @@ def _inherit_units(text: str, found: list[Quantity]) -> list[Quantity]:
     result = list(found)
     for index in range(len(found) - 2, -1, -1):
         this, following = result[index], result[index + 1]
-        joined = _JOIN.fullmatch(text, this.end, following.start)
-        if this.dimension is None and joined and following.dimension is not None:
+        may_join = this.dimension is None and following.dimension is not None
+        if may_join and _JOIN.fullmatch(text, this.end, following.start):
             factor = following.value / following.number.value if following.number.value else 1.0
             result[index] = Quantity(this.value * factor, following.dimension, this.start, this.end, this.number)
     return result

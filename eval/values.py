@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from eval.answers import ParseFailure
 from eval.directions import AHEAD_BEHIND, LEFT_RIGHT, Axis, signed
@@ -23,6 +23,9 @@ MAX_TURN_DEG = 360.0
 MAX_TIME_S = 3600.0
 
 _BRACKETS_BEFORE_UNIT = re.compile(r"[(\[]([-+0-9., ]*)[)\]](?= ?[a-z])")
+_ONE_THING = re.compile(r"\b(?:the|this|that|which|no|any|every|each|another|other) \Z")
+_ANYBODY = re.compile(r" (?:can|cannot|can't|could|couldn't|would|should|must|knows|sees)\b")
+_LOOK_BACK = 12
 _BETWEEN_SHARING = re.compile(r"[ ,;]*(?:and )?[-+]?")
 _PAST_AFTER = re.compile(r"[ ,]*(?:ago|earlier|before|prior|back|in the past)\b")
 _FUTURE_AFTER = re.compile(r"[ ,]*(?:from now|later|ahead|in the future|after now)\b")
@@ -61,10 +64,17 @@ def answers(said: str, *, bare_one: bool = False, never_label: Dimension | None 
         after_label = is_label(said, quantity, between if after_label else None)
         after_label = after_label and (never_label is None or quantity.dimension != never_label)
         previous = quantity
-        pronoun = quantity.number.spelled and quantity.value == 1 and quantity.dimension is None
-        if not after_label and (bare_one or not pronoun):
+        if not after_label and not _is_pronoun(said, quantity, bare_one=bare_one):
             found.append(quantity)
     return found
+
+
+def _is_pronoun(said: str, quantity: Quantity, *, bare_one: bool) -> bool:
+    """Whether "one" stands for a thing or for anybody."""
+    if not quantity.number.spelled or quantity.value != 1 or quantity.dimension is not None:
+        return False
+    before = said[max(quantity.start - _LOOK_BACK, 0) : quantity.start]
+    return not bare_one or bool(_ONE_THING.search(before) or _ANYBODY.match(said, quantity.end))
 
 
 def bare_numbers(quantities: Sequence[Quantity]) -> list[Quantity]:
@@ -106,10 +116,10 @@ def share_unit(said: str, quantities: Sequence[Quantity]) -> list[Quantity]:
     result = list(quantities)
     for index in range(len(result) - 2, -1, -1):
         this, following = result[index], result[index + 1]
-        listed = _BETWEEN_SHARING.fullmatch(said, this.end, following.start)
-        if this.dimension is None and listed and following.dimension is not None:
+        may_share = this.dimension is None and following.dimension is not None
+        if may_share and _BETWEEN_SHARING.fullmatch(said, this.end, following.start):
             factor = following.value / following.number.value if following.number.value else 1.0
-            result[index] = replace(this, value=this.value * factor, dimension=following.dimension)
+            result[index] = this._replace(value=this.value * factor, dimension=following.dimension)
     return result
 
 
