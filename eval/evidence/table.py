@@ -135,13 +135,13 @@ def _values(judged: list[JudgedTrace], figure: str) -> list[tuple[int, float]]:
 
 def _sample(values: list[tuple[int, float]]) -> Sample:
     rows = np.array([row for row, _ in values], dtype=np.int64)
-    return Sample(np.array([value for _, value in values], dtype=np.float64), rows)
+    return Sample(np.array([value for _, value in values], dtype=np.float64), rows, "share")
 
 
 def _right(judged: list[JudgedTrace], answered: Answered) -> Sample:
     """Whether the answer is right, over the questions that have evidence."""
     rows = np.array([row for row, _ in _values(judged, "iou_recall")], dtype=np.int64)
-    return Sample(answered.verdicts["success"].to_numpy()[rows].astype(np.float64), rows)
+    return Sample(answered.verdicts["success"].to_numpy()[rows].astype(np.float64), rows, "share")
 
 
 def _chain(judged: list[JudgedTrace], answered: Answered) -> dict[str, Estimate]:

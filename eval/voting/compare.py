@@ -13,7 +13,7 @@ from eval.answers import Parsed, ParseFailure
 from eval.cases import answer_columns
 from eval.parse import parse
 from eval.scoring import judge
-from eval.statistics import Estimate, estimate_mean
+from eval.statistics import Estimate, Statistic, estimate_mean
 from eval.voting.vote import CONFIDENCE_WEIGHTS, vote
 from eval.voting.wording import answer_text
 
@@ -114,10 +114,12 @@ def comparison(cases: pd.DataFrame, voted: Mapping[str, Sequence[Voted]]) -> dic
     told: dict[str, Any] = {}
     for name, outcomes in voted.items():
         told[name] = {
-            "accuracy": _estimate(cases, right[name]).as_json(),
+            "accuracy": _estimate(cases, right[name], "share").as_json(),
             "requests": float(np.mean([one.requests for one in outcomes])),
             "characters": float(np.mean([one.characters for one in outcomes])),
-            **{f"minus_{other}": _estimate(cases, right[name] - right[other]).as_json() for other in told},
+            **{
+                f"minus_{other}": _estimate(cases, right[name] - right[other], "difference").as_json() for other in told
+            },
         }
     return told
 
@@ -127,5 +129,5 @@ def _right(cases: pd.DataFrame, outcomes: Sequence[Voted]) -> np.ndarray:
     return judge(cases, answer_columns(answers))["success"].to_numpy().astype(np.float64)
 
 
-def _estimate(cases: pd.DataFrame, values: np.ndarray) -> Estimate:
-    return estimate_mean(values, cases["log_code"].to_numpy(), cases["frame_code"].to_numpy())
+def _estimate(cases: pd.DataFrame, values: np.ndarray, statistic: Statistic) -> Estimate:
+    return estimate_mean(values, cases["log_code"].to_numpy(), cases["frame_code"].to_numpy(), statistic)

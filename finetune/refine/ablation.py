@@ -119,8 +119,9 @@ def _line(name: str, judged: pd.DataFrame) -> str:
     cells = []
     for column in SHOWN:
         one = estimate(judged, column)
-        known = one.value is not None and one.low is not None and one.high is not None
-        cells.append(f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]" if known else "-")
+        known = one.low is not None and one.high is not None
+        value = "-" if one.value is None else f"{one.value:.3f}"
+        cells.append(f"{value} [{one.low:.3f}, {one.high:.3f}]" if known else value)
     return f"| {name} | " + " | ".join(cells) + " |"
 
 

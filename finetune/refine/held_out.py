@@ -14,7 +14,8 @@ from drive_vqa.looks import Look
 from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from drive_vqa.vlm import Sampling, Vlm, load_run
-from eval.predict import FramesOf, PromptedQuestion, frames_shown
+from eval.controls.by_name import control_of
+from eval.predict import FramesOf, PromptedQuestion
 from eval.statistics import Estimate, estimate_mean
 from finetune.refine.asked import Asked, AskedQuestion
 from finetune.rewards.completion import Completion
@@ -92,11 +93,11 @@ Told = tuple[str, tuple[Look, ...], bool]
 def _answering(
     vlm: Vlm, zoom: CropPreset | None, sampling: Sampling | None, *, blank: bool
 ) -> Callable[[Sequence[AskedQuestion]], list[Told]]:
-    frames_of, _ = frames_shown(blank=blank)
+    control = control_of("blank" if blank else None)
     if zoom is None:
-        speak = _single_turns(vlm, frames_of, sampling)
+        speak = _single_turns(vlm, control.frames, sampling)
         return lambda some: [(text, (), True) for text in speak(some)]
-    holder = dialogue_holder(vlm, zoom, frames_of=frames_of if blank else None, sampling=sampling)
+    holder = dialogue_holder(vlm, zoom, control=control, sampling=sampling)
     return lambda some: [(one.text, one.looks, one.finished) for one in holder(list(map(_prompted, some)))]
 
 

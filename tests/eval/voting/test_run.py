@@ -97,7 +97,7 @@ def test_voting_by_majority_and_by_confidence(world, samples: Path, confidence: 
         "confidence": 7.0,
     }
     assert told["confidence"]["characters"] == told["majority"]["characters"] + 3 * len("2.")
-    assert told["confidence"]["minus_single"] == told["confidence"]["accuracy"]
+    assert told["confidence"]["minus_single"]["value"] == told["confidence"]["accuracy"]["value"] == 1.0
     assert told["confidence"]["accuracy"]["clusters"] == 3
     assert json.loads(out.with_suffix(".json").read_text())["methods"] == told
 
