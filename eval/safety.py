@@ -8,7 +8,8 @@ The dangerous error of a distance is FAR (it is nearer than thought), that of a 
     missed_approach          ĉ < 0          likewise: it closes, the answers recede
     left_right_flip          the answer lies on the other side of the straight-ahead line
     corridor_swap            the answer puts a target into the ego corridor that is not there, or out of it
-    hallucination            any other answer than a refusal to a question that what is shown does not tell
+    hallucination            any other answer than a refusal to a question that what is shown does not tell; on a blank image
+                             or on those of another log, a number told of a mark
 
 Below 0.4 m the band of a distance is 0.1 m, so that an answer is far, cautious or right. Cases that do not apply (no answer, not
 closing, straight ahead) are masked; a rate over no cases is null with n = 0.
@@ -34,6 +35,9 @@ RANGE_BINS_M = (0.0, 10.0, 20.0, 40.0, 80.0)
 EGO_FAMILIES = ("ego", "future")
 FROM_EGO = ("localization", "distance", "bearing")
 """Answer types that say where a mark is, in the families that ask it as seen from the ego."""
+
+MEASURED = (*FROM_EGO, "turn", "speed", "longitudinal", "lateral", "position", "motion", "clock", "time")
+"""Answer types that are a number which only sight can tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,20 @@ def hallucinated(
 ) -> Judged:
     """Answers where none can be known; applies to the questions asked so, where the answer was read."""
     return Judged(asked & read & ~refused, asked & read)
+
+
+def asks_number_of_mark(cases: pd.DataFrame) -> Bool[np.ndarray, "n"]:
+    """Which questions ask for a number about what is marked, so that without the right images none can be known.
+
+    Args:
+        cases: with the columns answer_type and mark_count.
+    """
+    return np.asarray(cases["answer_type"].isin(MEASURED) & (cases["mark_count"] > 0), dtype=bool)
+
+
+def told_unseen(asked: Bool[np.ndarray, "*n"], present: Bool[np.ndarray, "*n"], read: Bool[np.ndarray, "*n"]) -> Judged:
+    """Answers with a value where what is shown tells none; applies to the questions asked so that have an answer of any kind."""
+    return Judged(asked & read, asked & present)
 
 
 def dangerous_far(truth_m: Float[np.ndarray, "*n"], answer_m: Float[np.ndarray, "*n"]) -> Judged:
