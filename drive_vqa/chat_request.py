@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
@@ -71,18 +71,30 @@ def chat_request(
             f"question {question.get('qa_id')} is about boxes, which models give in coordinates of their own: give the processor "
             "of the model (drive_vqa.vlm.load_processor)"
         )
-    frames = iter(marked_frames(store, group, size_px, style=style_of(regions)))
-    content = [_image_part(next(frames)) if part["type"] == "image" else part for part in messages[0]["content"]]
-    turn = {"role": messages[0]["role"], "content": content}
-    return {"model": model, "messages": [turn], "temperature": 0, "max_tokens": max_tokens}
+    pictures = [data_url(image) for image in marked_frames(store, group, size_px, style=style_of(regions))]
+    return chat_body(messages, pictures, model=model, max_tokens=max_tokens)
 
 
-def _image_part(image: Image.Image) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": data_url(image)}}
+def chat_body(messages: Sequence[Message], pictures: Sequence[str], *, model: str, max_tokens: int) -> dict[str, Any]:
+    """The body of a request that has its messages and pictures already.
+
+    Args:
+        messages: with a placeholder for each picture, boxes in the model's coordinates.
+        pictures: URLs, see `data_url`: those of a group need be drawn only once.
+        model: see `chat_request`.
+        max_tokens: see `chat_request`.
+    """
+    urls = iter(pictures)
+    turns = [{**message, "content": [_with_picture(part, urls) for part in message["content"]]} for message in messages]
+    return {"model": model, "messages": turns, "temperature": 0, "max_tokens": max_tokens}
+
+
+def _with_picture(part: Message, urls: Iterator[str]) -> Message:
+    return {"type": "image_url", "image_url": {"url": next(urls)}} if part["type"] == "image" else part
 
 
 def data_url(image: Image.Image) -> str:
-    """An image as a PNG in a URL; nothing is lost."""
+    """An image as a PNG in a URL; nothing is lost. Packed lightly: in a quarter of the time it is a fifth larger."""
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
+    image.save(buffer, format="PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

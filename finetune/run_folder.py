@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from drive_vqa.errors import ConfigError
+from drive_vqa.locks import hold
 from drive_vqa.vlm import RUN_FILE
 from finetune.adapter import ADAPTER, MODEL
 
@@ -53,21 +53,12 @@ def only_run(out: Path, *, is_main_process: bool) -> Iterator[None]:
     lock = os.open(out / LOCK, os.O_WRONLY | os.O_CREAT, 0o644)
     _held.add(lock)
     try:
-        _hold(lock, out)
+        hold(lock, f"another training is at work in {out}: wait for its end, or give --out a new folder")
         _sweep(out)
         yield
     finally:
         _held.discard(lock)
         os.close(lock)
-
-
-def _hold(lock: int, out: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ConfigError(
-            f"another training is at work in {out}: wait for its end, or give --out a new folder"
-        ) from error
 
 
 def _sweep(out: Path) -> None:

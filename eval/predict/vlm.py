@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image
 
 from drive_vqa.errors import ModelError
-from drive_vqa.prompt import Message, build_messages
+from drive_vqa.prompt import Message
 from drive_vqa.region_forms import RegionForm, style_of
-from eval.hiding import Hide
 from eval.predict.asked import Answer, Answerer, PromptedQuestion
-from eval.predict.shown import FramesOf, frames_shown
+from eval.predict.once_per_group import OncePerGroup
+from eval.predict.shown import NO_CONTROL, Control
 
 if TYPE_CHECKING:
     from drive_vqa.vlm import Sampling, Vlm
-
-KEPT_GROUPS = 8
-"""Groups whose frames stay decoded; their questions come one after another."""
 
 TINY = "tiny"
 
@@ -46,9 +43,7 @@ def vlm_answerer(
     *,
     device: str | None = None,
     max_new_tokens: int | None = None,
-    blank: bool = False,
-    hide: Hide | None = None,
-    seed: int = 0,
+    control: Control = NO_CONTROL,
     sampling: Sampling | None = None,
 ) -> VlmAnswerer:
     """An answerer that asks a vision-language model.
@@ -60,19 +55,14 @@ def vlm_answerer(
         adapter: output folder of `drive-vqa finetune`.
         device: torch device; the best one by default.
         max_new_tokens: longest answer; default: what the model was tuned to need.
-        blank: a control: show grey images of the same size in place of the frames.
-        hide: a control: paint out the evidence, or random boxes, see `eval.hiding`.
-        seed: of random boxes.
+        control: whose frames are shown and whose messages are sent; its questions are turned by who asks.
         sampling: how answers are drawn, each batch with a seed that follows from this one and from what is asked; None: greedy.
 
     Raises:
-        ConfigError: both controls at once.
         ModelError: there is no such model.
     """
-    frames_of, control = frames_shown(blank=blank, hide=hide, seed=seed)
     vlm, name = open_vlm(model, adapter, device)
-    answer = _asking(vlm, max_new_tokens, frames_of, sampling, by_evidence=hide is not None)
-    return VlmAnswerer(answer, f"{name}{control}", vlm.regions)
+    return VlmAnswerer(_asking(vlm, max_new_tokens, control, sampling), control.model_name(name), vlm.regions)
 
 
 def open_vlm(model: str, adapter: Path | None = None, device: str | None = None) -> tuple[Vlm, str]:
@@ -89,25 +79,14 @@ def open_vlm(model: str, adapter: Path | None = None, device: str | None = None)
     return vlm, f"{Path(model).name}+{adapter.name}"
 
 
-def _asking(
-    vlm: Vlm, max_new_tokens: int | None, frames_of: FramesOf, sampling: Sampling | None, *, by_evidence: bool
-) -> Answerer:
-    """Questions of a group share its frames; where these depend on the evidence, only those with the same."""
-    batches: dict[str, int] = {}
-    shown: dict[tuple[Path, str, str, tuple[int, ...]], list[Image.Image]] = {}
-
+def _asking(vlm: Vlm, max_new_tokens: int | None, control: Control, sampling: Sampling | None) -> Answerer:
     def frames(asked: PromptedQuestion) -> list[Image.Image]:
-        evidence = asked.evidence if by_evidence else ()
-        key = (asked.store.root, asked.group["log_id"], asked.group["group_id"], evidence)
-        if key not in shown:
-            if len(shown) >= KEPT_GROUPS:
-                shown.pop(next(iter(shown)))  # the oldest: groups come one after another
-            shown[key] = frames_of(asked, vlm.image_size_px, style_of(vlm.regions))
-        return shown[key]
+        return control.frames(asked, vlm.image_size_px, style_of(vlm.regions))
+
+    shown = OncePerGroup(frames, per_question=control.per_question)
 
     def messages(asked: PromptedQuestion) -> list[Message]:
-        ours = build_messages(asked.group, asked.question)
-        return vlm.processor.to_model_messages(ours, asked.group, vlm.image_size_px)
+        return vlm.processor.to_model_messages(control.messages(asked), asked.group, vlm.image_size_px)
 
     def in_pixels(asked: PromptedQuestion, text: str) -> str:
         wording = asked.question["question"]
@@ -116,18 +95,17 @@ def _asking(
     def answer(batch: list[PromptedQuestion]) -> list[Answer]:
         texts = vlm.generate(
             [messages(asked) for asked in batch],
-            [frames(asked) for asked in batch],
+            [shown.of(asked) for asked in batch],
             max_new_tokens,
-            sampling=None if sampling is None else _of_batch(sampling, batch, batches),
+            sampling=None if sampling is None else _of_batch(sampling, batch),
+            begun=[control.begun] * len(batch) if control.begun else None,
         )
-        return [Answer(in_pixels(asked, text)) for asked, text in zip(batch, texts, strict=True)]
+        return [Answer(in_pixels(asked, control.begun + text)) for asked, text in zip(batch, texts, strict=True)]
 
     return answer
 
 
-def _of_batch(sampling: Sampling, batch: Sequence[PromptedQuestion], batches: dict[str, int]) -> Sampling:
-    """The sampling of one batch: other draws for other questions, and for the same ones asked again."""
-    first = batch[0].question["qa_id"]
-    batches[first] = batches.get(first, -1) + 1
-    content = f"{sampling.seed} {first} {batches[first]}"
+def _of_batch(sampling: Sampling, batch: Sequence[PromptedQuestion]) -> Sampling:
+    """The sampling of one batch follows from the first that is asked in it, so that a run that goes on draws as it would have."""
+    content = f"{sampling.seed} {batch[0].question['qa_id']} {batch[0].sample}"
     return replace(sampling, seed=int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big"))

@@ -14,7 +14,6 @@ The file is written anew, whole, whenever some questions are done, and appears u
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from drive_vqa.errors import ConfigError, StoreError
+from drive_vqa.locks import hold
 from drive_vqa.store import replacing
 
 CHAINS = pa.schema(
@@ -80,17 +80,10 @@ def only_search(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path.with_name(f".{path.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o644)
     try:
-        _hold(lock, path)
+        hold(lock, f"another search is at work on {path}: wait for its end, or give another --out")
         yield
     finally:
         os.close(lock)
-
-
-def _hold(lock: int, path: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ConfigError(f"another search is at work on {path}: wait for its end, or give another --out") from error
 
 
 def begin_records(path: Path, settings: Mapping[str, Any]) -> Records:

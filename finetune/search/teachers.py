@@ -8,9 +8,10 @@ from pathlib import Path
 from drive_vqa.chat_endpoint import ChatEndpoint
 from drive_vqa.errors import ConfigError
 from drive_vqa.vlm.family import SizePx
+from drive_vqa.vlm.sent_units import SentUnits, Unit
 from eval.predict import open_vlm
 from finetune.search.local import LocalTeacher
-from finetune.search.served import SentUnits, ServedTeacher, Unit
+from finetune.search.served import ServedTeacher
 from finetune.search.teacher import Teacher
 
 KEY_VARIABLE = "DRIVE_VQA_TEACHER_KEY"
@@ -53,13 +54,4 @@ def open_teacher(
             f"--adapter and --device are for models loaded here, and {teacher} is a server: leave them out"
         )
     endpoint = ChatEndpoint(teacher, (os.environ.get(KEY_VARIABLE) or "").strip() or None)
-    return ServedTeacher(endpoint, served_name or _only_model(endpoint), SentUnits(unit), size_px, temperature)
-
-
-def _only_model(endpoint: ChatEndpoint) -> str:
-    names = endpoint.models()
-    if len(names) != 1:
-        raise ConfigError(
-            f"{endpoint.url} has {len(names)} models ({', '.join(names[:5])}): name one with --served-name"
-        )
-    return names[0]
+    return ServedTeacher(endpoint, served_name or endpoint.only_model(), SentUnits(unit), size_px, temperature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from drive_vqa import chat_endpoint
-from drive_vqa.chat_endpoint import ChatEndpoint
+from drive_vqa.chat_endpoint import ChatEndpoint, RefusalError
 from drive_vqa.errors import ConfigError, ModelError
 from tests.loopback import serving
 
@@ -108,7 +109,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def endpoint(server: Server, pauses: list[float]) -> ChatEndpoint:
-    return ChatEndpoint(server.url, timeout_s=0.2, retries=2, sleep=pauses.append)
+    return ChatEndpoint(server.url, timeout_s=0.2, retries=2, sleep=pauses.append, draw=lambda: 1.0)
 
 
 def test_texts_of_all_choices(server: Server, endpoint: ChatEndpoint) -> None:
@@ -162,8 +163,9 @@ def test_what_may_pass_is_tried_again(server: Server, endpoint: ChatEndpoint, pa
 @pytest.mark.parametrize("status", [301, 400, 401, 404])
 def test_a_refusal_is_final(server: Server, endpoint: ChatEndpoint, pauses: list[float], status: int) -> None:
     server.answers = [reply(status, b"no model\nby that " + b"name " * 1000, Location="http://127.0.0.1:1/")]
-    with pytest.raises(ModelError, match=rf"refuses the request \(status {status}: no model by that name") as failed:
+    with pytest.raises(RefusalError, match=rf"refuses the request \(status {status}: no model by that name") as failed:
         endpoint.complete({})
+    assert failed.value.status == status
     assert len(str(failed.value)) < 600
     assert not pauses
     assert len(server.seen) == 1
@@ -197,6 +199,88 @@ def test_no_part_of_a_reply_takes_longer_than_all_may(server: Server, endpoint: 
     assert time.monotonic() - began_s < 1.5
 
 
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}, (7, 2)),
+        ({"prompt_tokens": 7}, (7, None)),
+        ({"prompt_tokens": -1, "completion_tokens": True}, (None, None)),
+        ({"prompt_tokens": "7", "completion_tokens": 10**18}, (None, None)),
+        (None, (None, None)),
+        ([3], (None, None)),
+    ],
+)
+def test_tokens_are_those_that_the_server_counts(
+    server: Server, endpoint: ChatEndpoint, usage: Any, tokens: tuple[int | None, int | None]
+) -> None:
+    server.answers = [reply(body={"choices": [{"message": {"content": "left"}}], "usage": usage})]
+    said = endpoint.completion({})
+    assert (said.prompt_tokens, said.completion_tokens) == tokens
+    assert said.texts == ["left"]
+    assert said.latency_s > 0
+
+
+def test_pauses_grow_and_are_drawn(server: Server, pauses: list[float]) -> None:
+    server.answers = [reply(500, "oh")]
+    draws = iter([0.0, 1.0, 0.5, 0.0, 1.0, 1.0])
+    with pytest.raises(ModelError, match="in 7 tries"):
+        ChatEndpoint(server.url, retries=6, sleep=pauses.append, draw=lambda: next(draws)).complete({})
+    assert pauses == [0.5, 2.0, 3.0, 4.0, 16.0, 30.0]
+
+
+def test_the_only_model_of_a_server(server: Server, endpoint: ChatEndpoint) -> None:
+    server.answers = [reply(body={"data": [{"id": "a"}]})]
+    assert endpoint.only_model() == "a"
+    for names, told in (([], "has 0 models"), (["a", "b"], r"has 2 models \(a, b\): name one with --served-name")):
+        server.answers = [reply(body={"data": [{"id": name} for name in names]})]
+        with pytest.raises(ConfigError, match=told):
+            endpoint.only_model()
+
+
+def test_a_key_that_a_server_repeats_is_not_told(server: Server) -> None:
+    for status in (401, 500):
+        server.answers = [reply(status, "no such key: secret-1")]
+        with pytest.raises(ModelError, match="no such key: KEY") as failed:
+            ChatEndpoint(server.url, key="secret-1", retries=0).complete({})
+        assert "secret" not in str(failed.value)
+
+
+def test_whoever_hangs_up_waits_for_nothing(server: Server) -> None:
+    """One thread waits for a reply and one for its next try; each would do so for longer than a test may take."""
+    begun, release = threading.Semaphore(0), threading.Event()
+    outcomes: list[str] = []
+
+    def hold(handler: BaseHTTPRequestHandler, _request: Any) -> None:
+        begun.release()
+        release.wait()
+
+    def fail(handler: BaseHTTPRequestHandler, request: Any) -> None:
+        reply(500, "oh")(handler, request)
+        begun.release()
+
+    def ask() -> None:
+        try:
+            endpoint.complete({})
+        except ModelError as error:
+            outcomes.append(str(error))
+
+    endpoint = ChatEndpoint(server.url, timeout_s=1000.0, backoff_s=1000.0)
+    server.answers = [hold, fail, completion("left")]
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        begun.acquire()
+    endpoint.hang_up()
+    for thread in threads:
+        thread.join()
+    release.set()
+    assert [text.partition("/v1 ")[2] for text in outcomes] == ["is not asked any more: run the same command again"] * 2
+    with pytest.raises(ModelError, match="not asked any more"):
+        endpoint.complete({})
+    assert len(server.seen) == 2
+
+
 @pytest.mark.parametrize("key", ["two\nlines", "\x00", "schlüssel"])
 def test_keys_that_are_none(key: str) -> None:
     with pytest.raises(ConfigError, match="characters that no key has") as failed:
@@ -216,3 +300,9 @@ def test_nobody_there(pauses: list[float]) -> None:
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(ConfigError, match="no address"):
         ChatEndpoint(url)
+
+
+def test_an_address_holds_no_password() -> None:
+    with pytest.raises(ConfigError, match="name or password") as failed:
+        ChatEndpoint("http://me:secret@127.0.0.1:8000/v1")
+    assert "secret" not in str(failed.value)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drive_vqa.chat_request import chat_request
+from drive_vqa.chat_request import chat_body, chat_request, data_url
 from drive_vqa.errors import StoreError
 from drive_vqa.marks import marked_frames
 from drive_vqa.schema import table_from_rows
@@ -88,6 +88,19 @@ def test_pictures_are_the_very_pixels(store: Store, group: dict[str, Any]) -> No
     bare = _pictures(request)
     assert request["messages"][0]["content"][-1]["text"].startswith("*How far away is the car at [20, 30, 60, 70]")
     assert np.array_equal(np.asarray(bare[1]), np.asarray(Image.open(store.root.parent / "b.png")))
+
+
+def test_a_body_of_other_pictures_and_several_turns() -> None:
+    image = Image.new("RGB", (3, 2), (1, 2, 3))
+    messages = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "and"}, {"type": "image"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "left"}]},
+    ]
+    body = chat_body(messages, [data_url(image), "http://other"], model="driver", max_tokens=5)
+    assert [part["type"] for part in body["messages"][0]["content"]] == ["image_url", "text", "image_url"]
+    assert body["messages"][0]["content"][2]["image_url"]["url"] == "http://other"
+    assert body["messages"][1] == messages[1]
+    assert messages[0]["content"][0] == {"type": "image"}
 
 
 def test_boxes_need_the_processor(store: Store, group: dict[str, Any]) -> None:

@@ -14,12 +14,13 @@ from drive_vqa.chat_endpoint import ChatEndpoint
 from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store
 from drive_vqa.vlm import Sampling, Vlm
+from drive_vqa.vlm.sent_units import SentUnits
 from drive_vqa.vlm.tuned import TRACE_TOKENS
 from eval.predict import questions_to_ask
 from finetune.search import local as local_module
 from finetune.search.local import LocalTeacher
 from finetune.search.run import search
-from finetune.search.served import SentUnits, ServedTeacher
+from finetune.search.served import ServedTeacher
 from finetune.search.steps import GroundedStep
 from finetune.search.teachers import open_teacher
 from finetune.search.tree import Request, SearchSettings
