@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
@@ -27,7 +27,6 @@ from drive_vqa.plates import Box
 from drive_vqa.store import Store
 
 Hide = Literal["evidence", "random"]
-HIDES: tuple[Hide, ...] = get_args(Hide)
 GREY = (128, 128, 128)
 
 MARGIN = 0.1

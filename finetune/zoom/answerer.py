@@ -6,15 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from drive_vqa.errors import ModelError
-from drive_vqa.marks import marked_frames
-from drive_vqa.prompt import build_messages
 from drive_vqa.region_forms import style_of
 from drive_vqa.vlm import RUN_FILE, Sampling, Vlm
-from eval.hiding import Hide
-from eval.predict import Answer, Answerer, FramesOf, PromptedQuestion, VlmAnswerer, frames_shown, open_vlm
+from eval.predict import Answer, Answerer, PromptedQuestion, VlmAnswerer, open_vlm
+from eval.predict.shown import NO_CONTROL, Control, frames_with_marks
 from finetune.zoom.crops import PRESETS, CropPreset
 from finetune.zoom.dialogue import Dialogue, hold, speaking
 from finetune.zoom.session import ZoomSession
@@ -28,7 +24,7 @@ def zoom_answerer(
     vlm: Vlm,
     preset: CropPreset,
     *,
-    frames_of: FramesOf | None = None,
+    control: Control = NO_CONTROL,
     max_new_tokens: int | None = None,
     sampling: Sampling | None = None,
 ) -> Answerer:
@@ -37,14 +33,14 @@ def zoom_answerer(
     Args:
         vlm: tuned on dialogues, or a checkpoint that knows tools.
         preset: how looks are taken.
-        frames_of: what is shown and looked at in a control; None: the frames.
+        control: what is shown, looked at and asked; its questions are turned by who asks.
         max_new_tokens: longest turn; default: `answer_tokens`.
         sampling: None: greedy.
 
     Raises:
         ModelError: its chat template cannot be given tools.
     """
-    holder = dialogue_holder(vlm, preset, frames_of=frames_of, max_new_tokens=max_new_tokens, sampling=sampling)
+    holder = dialogue_holder(vlm, preset, control=control, max_new_tokens=max_new_tokens, sampling=sampling)
 
     def answer(batch: list[PromptedQuestion]) -> list[Answer]:
         dialogues = holder(batch)
@@ -60,9 +56,7 @@ def open_zoom_answerer(
     *,
     device: str | None = None,
     max_new_tokens: int | None = None,
-    blank: bool = False,
-    hide: Hide | None = None,
-    seed: int = 0,
+    control: Control = NO_CONTROL,
     sampling: Sampling | None = None,
 ) -> VlmAnswerer:
     """As `eval.predict.vlm_answerer`, with looks; controls change what is looked at too.
@@ -73,20 +67,15 @@ def open_zoom_answerer(
         preset: how looks are taken, see `tuned_zoom`.
         device: see there.
         max_new_tokens: longest turn; default: what the model was tuned to need.
-        blank: see there.
-        hide: see there.
-        seed: see there.
+        control: see there.
         sampling: None: greedy.
 
     Raises:
-        ConfigError: both controls at once.
         ModelError: there is no such model, or its chat template cannot be given tools.
     """
-    frames_of, control = frames_shown(blank=blank, hide=hide, seed=seed)
     vlm, name = open_vlm(model, adapter, device)
-    shown = frames_of if control else None
-    answer = zoom_answerer(vlm, preset, frames_of=shown, max_new_tokens=max_new_tokens, sampling=sampling)
-    return VlmAnswerer(answer, f"{name}+zoom{control}", vlm.regions)
+    answer = zoom_answerer(vlm, preset, control=control, max_new_tokens=max_new_tokens, sampling=sampling)
+    return VlmAnswerer(answer, control.model_name(f"{name}+zoom"), vlm.regions)
 
 
 def tuned_zoom(run: Path) -> CropPreset | None:
@@ -107,7 +96,7 @@ def dialogue_holder(
     vlm: Vlm,
     preset: CropPreset,
     *,
-    frames_of: FramesOf | None = None,
+    control: Control = NO_CONTROL,
     max_new_tokens: int | None = None,
     sampling: Sampling | None = None,
 ) -> Holder:
@@ -115,36 +104,34 @@ def dialogue_holder(
     generate = speaking(vlm, max_new_tokens, sampling)
 
     def holder(batch: Sequence[PromptedQuestion]) -> list[Dialogue]:
-        dialogues = [opening(vlm, asked, preset, frames_of) for asked in batch]
+        dialogues = [opening(vlm, asked, preset, control) for asked in batch]
         hold(dialogues, generate)
         return dialogues
 
     return holder
 
 
-def opening(vlm: Vlm, asked: PromptedQuestion, preset: CropPreset, frames_of: FramesOf | None = None) -> Dialogue:
-    """The dialogue about a question before its first turn.
+def opening(vlm: Vlm, asked: PromptedQuestion, preset: CropPreset, control: Control = NO_CONTROL) -> Dialogue:
+    """The dialogue about a question before its first turn; where answers are begun for the model, no look is left.
 
     Args:
         vlm: the model.
         asked: the question.
         preset: how looks are taken.
-        frames_of: see `zoom_answerer`.
+        control: see `zoom_answerer`.
 
     Raises:
         StoreError: a frame is gone or of unknown size.
         LogFormatError: a frame cannot be read.
     """
     group, shown_px, style = asked.group, vlm.image_size_px, style_of(vlm.regions)
-    messages = vlm.processor.to_model_messages(build_messages(group, asked.question), group, shown_px)
-    frames: list[Image.Image]
-    if frames_of is None:
-        frames = marked_frames(asked.store, group, shown_px, style=style)
+    messages = vlm.processor.to_model_messages(control.messages(asked), group, shown_px)
+    if control.frames is frames_with_marks:
         views = group_views(asked.store, group, vlm.processor, shown_px, style=style)
     else:
-        frames = frames_of(asked, shown_px, style)
-        views = image_views(frames_of(asked, None, style), vlm.processor, shown_px)
-    return Dialogue(messages, frames, ZoomSession(views, preset))
+        views = image_views(control.frames(asked, None, style), vlm.processor, shown_px)
+    session = ZoomSession(views, preset, spent=preset.looks if control.begun else 0)
+    return Dialogue(messages, control.frames(asked, shown_px, style), session)
 
 
 def in_pixels(vlm: Vlm, asked: PromptedQuestion, held: Dialogue) -> str:

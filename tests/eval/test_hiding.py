@@ -1,13 +1,15 @@
 """Painting out the evidence, or random boxes: on pictures of noise, where every pixel that is painted shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from drive_vqa.cli import main
 from drive_vqa.marks import draw_marks, marked_frames, regions_at
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
+from eval.controls.by_name import control_of
 from eval.hiding import GREY, hidden_frames, random_boxes
 from eval.predict import predict, questions_to_ask, vlm_answerer
 
@@ -175,7 +177,7 @@ def test_questions_tell_what_they_rest_on_but_do_not_show_it(store):
     assert not any("evidence" in asked.question for asked in found.values())
 
 
-def test_only_questions_with_the_same_evidence_share_frames(store, tmp_path, monkeypatch):
+def test_every_question_is_shown_its_own_evidence_hidden(store, tmp_path, monkeypatch):
     """Told by what the model is given, with a model that looks and says nothing."""
     shown = {}
 
@@ -191,21 +193,16 @@ def test_only_questions_with_the_same_evidence_share_frames(store, tmp_path, mon
             shown.update(zip((one[0]["content"][-1]["text"] for one in messages), images, strict=True))
             return [""] * len(images)
 
+    def named(asked):
+        return [{"content": [{"text": asked.question["qa_id"]}]}]
+
     monkeypatch.setattr("eval.predict.vlm.open_vlm", lambda *_: (Looker(), "looker"))
-    monkeypatch.setattr("eval.predict.vlm.build_messages", lambda _, asked: [{"content": [{"text": asked["qa_id"]}]}])
     for hide in ("evidence", "random"):
-        answer, name, _ = vlm_answerer("x", hide=hide)
-        predict(store, "test", answer, tmp_path / "p.parquet", model_name=name, batch_size=9)
-        assert name == f"looker+hide-{hide}"
-        assert shown["both"] is shown["again"]
-        assert len({id(images) for images in shown.values()}) == 4
-        assert len({b"".join(image.tobytes() for image in images) for images in shown.values()}) == 3
-
-
-def test_the_command_line_takes_one_control(store, tmp_path, capsys):
-    words = ["predict", str(store.root), "--model", "tiny", "--out", str(tmp_path / "p.parquet")]
-    with pytest.raises(SystemExit):
-        main([*words, "--blank", "--hide", "evidence"])
-    assert "not allowed with argument" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main([*words, "--hide", "all"])
+        answer, name, _ = vlm_answerer("x", control=replace(control_of(f"hide_{hide}"), messages=named))
+        predict(store, "test", answer, tmp_path / f"{hide}.parquet", model_name=name, batch_size=9)
+        assert name == f"looker+hide_{hide}"
+        drawn = {name: b"".join(image.tobytes() for image in images) for name, images in shown.items()}
+        assert drawn["both"] == drawn["again"]
+        assert drawn["none"] == drawn["lost"]
+        assert len(drawn) == 5
+        assert len(set(drawn.values())) == 3

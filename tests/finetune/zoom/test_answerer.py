@@ -5,7 +5,8 @@ import pytest
 
 from drive_vqa.errors import ModelError
 from drive_vqa.looks import TracedLook, look_from_struct
-from eval.predict import frames_shown, predict, questions_to_ask
+from eval.controls.by_name import control_of
+from eval.predict import predict, questions_to_ask
 from finetune.zoom import answerer
 from finetune.zoom.answerer import in_pixels, open_zoom_answerer, opening, tuned_zoom, zoom_answerer
 from finetune.zoom.crops import PRESETS
@@ -51,15 +52,24 @@ def test_questions_of_a_store_are_answered_with_looks(store, vlm, monkeypatch, t
 
 
 def test_a_blank_control_is_grey_wherever_it_looks(store, vlm):
-    frames_of, control = frames_shown(blank=True)
+    control = control_of("blank")
     (asked, *_) = questions_to_ask(store, "train")
-    held = opening(replace(vlm, image_size_px=SIZE_PX), asked, PRESET, frames_of)
+    held = opening(replace(vlm, image_size_px=SIZE_PX), asked, PRESET, control)
     held.add(turn("Here.", 1, coordinate=[50, 60]))
-    assert control == "+blank"
     assert [image.getcolors() for image in held.images] == [
         [(image.width * image.height, (128, 128, 128))] for image in held.images
     ]
     assert len(held.images) == 3
+
+
+def test_without_reasoning_no_look_is_left_and_without_images_nothing_to_look_at(store, vlm):
+    (asked, *_) = questions_to_ask(store, "train")
+    direct = opening(replace(vlm, image_size_px=SIZE_PX), asked, PRESET, control_of("without_reasoning"))
+    assert direct.session.must_answer
+    assert not opening(replace(vlm, image_size_px=SIZE_PX), asked, PRESET).session.must_answer
+    alone = opening(replace(vlm, image_size_px=SIZE_PX), asked, PRESET, control_of("no_image"))
+    alone.add(turn("Here.", 1, coordinate=[50, 60]))
+    assert (alone.images, alone.looks, alone.is_open) == ([], (), True)
 
 
 def test_a_model_of_a_family_without_tools_is_refused(family_vlm):
