@@ -1,0 +1,104 @@
+"""Evaluations on their common questions: the same rows in the same order, what each run answered, and every metric's sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from drive_vqa.errors import ConfigError, PredictionError
+from drive_vqa.schema import TRUTH
+from eval.cases import object_column, read_cases, splits_of_questions
+from eval.critical import critical_samples
+from eval.panel import Answered, Sample, panel
+from eval.report.inputs import Evaluation, read_evaluation
+from eval.scoring import judge
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One evaluation on the common questions.
+
+    Attributes:
+        name: what it is called in the comparison: its folder, with as many parents as tell it from the others.
+        evaluation: its folder.
+        config: its config.yaml.
+        scored: questions that it has a scored answer to.
+        answers: row by row to the cases, see `eval.report.inputs.Evaluation.answers`.
+        samples: of every metric.
+    """
+
+    name: str
+    evaluation: Path
+    config: dict[str, Any]
+    scored: int
+    answers: pd.DataFrame
+    samples: dict[str, Sample]
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Runs on the same questions; the first is the base."""
+
+    cases: pd.DataFrame
+    base: Run
+    others: tuple[Run, ...]
+
+
+def read_paired(roots: Sequence[Path]) -> Paired:
+    """Read evaluations and keep what all of them have scored.
+
+    Args:
+        roots: evaluation folders, the base first.
+
+    Raises:
+        ConfigError: fewer than two, or one twice.
+        StoreError: an evaluation or its store is missing or damaged.
+        PredictionError: they have no question in common.
+    """
+    resolved = [root.resolve() for root in roots]
+    if len(roots) < 2 or len(set(resolved)) < len(roots):
+        raise ConfigError("a comparison needs two or more different evaluations: name the base first")
+    evaluations = [read_evaluation(root) for root in roots]
+    cases = _common_cases(evaluations)
+    runs = [_run(name, one, cases) for name, one in zip(run_names(resolved), evaluations, strict=True)]
+    return Paired(cases, runs[0], tuple(runs[1:]))
+
+
+def run_names(roots: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that differ."""
+    for parts in range(1, max(len(root.parts) for root in roots) + 1):
+        names = ["/".join(root.parts[-parts:]) for root in roots]
+        if max(Counter(names).values()) == 1:
+            break
+    return names
+
+
+def _common_cases(evaluations: Sequence[Evaluation]) -> pd.DataFrame:
+    base = evaluations[0]
+    common = set(base.answers["qa_id"])
+    for other in evaluations[1:]:
+        common &= set(other.answers["qa_id"])
+        if not common:
+            stores = f"{base.store.root} and {other.store.root}"
+            raise PredictionError(
+                f"{base.root} and {other.root} have no scored question in common (their stores: {stores}): "
+                "compare evaluations of the same questions"
+            )
+    cases = read_cases(base.store, set(splits_of_questions(base.store, sorted(common))))
+    return cases[cases["qa_id"].isin(common)].reset_index(drop=True)
+
+
+def _run(name: str, evaluation: Evaluation, cases: pd.DataFrame) -> Run:
+    answers = evaluation.answers.set_index("qa_id").loc[cases["qa_id"]].reset_index()
+    typed = pd.DataFrame({field: answers[f"parsed_{field}"] for field in TRUTH.names})
+    failure = answers["failure"].to_numpy(dtype=object, copy=True)
+    failure[pd.isna(failure)] = None
+    typed = typed.assign(answered=True, failure=object_column(failure))
+    answered = Answered(cases, typed, judge(cases, typed))
+    samples = panel(answered) | critical_samples(evaluation.store, answered)
+    return Run(name, evaluation.root, evaluation.config, len(evaluation.answers), answers, samples)
