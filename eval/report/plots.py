@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from eval.report.numbers import Cell, Row, baseline_names, baseline_title
+from eval.report.numbers import Cell, Row
 
 INCH_PX = 72
 WIDTH_PX = 380
@@ -94,7 +94,8 @@ def to_svg(drawing: Figure, label: str) -> Markup:
 
 
 def intervals_plot(rows: Sequence[Row], columns: Sequence[str]) -> Markup:
-    """Dots with intervals: each metric a line, the model and each baseline a mark of its own shape and colour."""
+    """Dots with intervals: each metric a line, the model and the next columns marks of their own shape and colour."""
+    columns = columns[: len(SERIES)]
     with figure("intervals", 70 + 46 * len(rows)) as (drawing, axes):
         step = 0.46 / max(len(columns) - 1, 1)
         for index, column in enumerate(columns):
@@ -111,19 +112,19 @@ def intervals_plot(rows: Sequence[Row], columns: Sequence[str]) -> Markup:
 
 
 def _dots(axes: Axes, cells: Sequence[Cell], y: Float[np.ndarray, "n"], index: int, label: str) -> None:
-    color = PALETTE[SERIES[index % len(SERIES)]]
+    color = PALETTE[SERIES[index]]
     width = 2.4 if index == 0 else 1.4
     for cell, height in zip(cells, y, strict=True):
         if cell.low is not None and cell.high is not None:
             axes.plot([100 * cell.low, 100 * cell.high], [height, height], color=color, linewidth=width)
     values = [np.nan if cell.share is None else 100 * cell.share for cell in cells]
     size = 7.5 if index == 0 else 5.5
-    axes.plot(values, y, MARKERS[index % len(MARKERS)], color=color, markersize=size, label=label, clip_on=False)
+    axes.plot(values, y, MARKERS[index], color=color, markersize=size, label=label, clip_on=False)
 
 
 def distance_plot(answers: pd.DataFrame, baselines: pd.DataFrame) -> Markup | None:
     """Signed distance error against true distance: points, the middle half, the median, and that of constant velocity."""
-    model = _located(answers[answers["from_ego"]], "distance_m")
+    model = located(answers[answers["from_ego"]], "distance_m")
     if model.empty:
         return None
     limit = float(np.clip(np.quantile(model["truth_distance_m"], 0.99), 10.0, 120.0))
@@ -137,7 +138,7 @@ def distance_plot(answers: pd.DataFrame, baselines: pd.DataFrame) -> Markup | No
         _median_line(axes, model, "series-0", "-", "Model, median and middle half", band=True)
         if "constant_velocity" in set(baselines["model"]):
             chosen = (baselines["model"] == "constant_velocity") & baselines["from_ego"]
-            other = _located(baselines[chosen], "distance_m")
+            other = located(baselines[chosen], "distance_m")
             _median_line(axes, other, "series-1", "--", "Constant velocity, median", band=False)
         reach = max(
             0.35 * limit, float(np.quantile(np.abs(model["parsed_distance_m"] - model["truth_distance_m"]), 0.95))
@@ -171,7 +172,7 @@ def _median_line(axes: Axes, rows: pd.DataFrame, color: str, line: str, label: s
 
 def field_plot(answers: pd.DataFrame, horizon_s: float) -> Markup | None:
     """Bird's-eye error field: an arrow from where a target is to where the answer puts it, in the ego frame of that time."""
-    rows = _located(answers, "distance_m", "bearing_deg")
+    rows = located(answers, "distance_m", "bearing_deg")
     rows = rows[rows["horizon_s"].fillna(0.0) == horizon_s]
     if rows.empty:
         return None
@@ -231,7 +232,7 @@ def ego_and_rings(axes: Axes, reach_m: float) -> None:
     axes.fill(shape[:, 0], shape[:, 1], color=PALETTE["ink"], zorder=3, linewidth=0)
 
 
-def _located(rows: pd.DataFrame, *fields: str) -> pd.DataFrame:
+def located(rows: pd.DataFrame, *fields: str) -> pd.DataFrame:
     """Rows whose truth and answer both have all the fields."""
     needed = [f"{side}_{field}" for field in fields for side in ("truth", "parsed")]
     return rows[rows[needed].notna().all(axis=1)]
@@ -248,8 +249,3 @@ def _sample(rows: pd.DataFrame, most: int) -> pd.DataFrame:
 def _ego_xy_m(distance_m: pd.Series, bearing_deg: pd.Series) -> Float[np.ndarray, "n 2"]:
     angle = np.radians(bearing_deg.to_numpy())
     return np.asarray(np.stack([np.cos(angle), np.sin(angle)], axis=-1) * distance_m.to_numpy()[:, None])
-
-
-def series_titles(metrics: Sequence[str], model: str) -> list[str]:
-    """The model's name followed by those of the baselines."""
-    return [model, *(baseline_title(name) for name in baseline_names(metrics))]

@@ -12,8 +12,9 @@ from drive_vqa.errors import StoreError
 from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_to_struct
 from drive_vqa.store import Store
-from eval.report import gallery, numbers, overlays, write_report
-from eval.report.inputs import Number, read_evaluation
+from eval.report import gallery, overlays, write_report
+from eval.report.inputs import read_evaluation
+from eval.report.severity import OUTCOMES
 from tests.eval.report_world import FOCAL, INTRINSICS, LOG, SCRIPT, built_world, camera_pose
 
 
@@ -45,7 +46,7 @@ def test_headline_shows_the_evaluators_numbers(root, html):
     assert f"n {mlsr['n']}" in row
     assert re.findall(r"<b>([\d.]+)</b>", row)[:2] == [f"{100 * number['value']:.1f}" for number in (mlsr, velocity)]
     assert f"<small>{100 * mlsr['low']:.1f}–{100 * mlsr['high']:.1f}</small>" in row
-    for name in ("Constant position", "Constant velocity", "Class median"):
+    for name in ("Constant position", "Constant velocity"):
         assert name in html
 
 
@@ -66,7 +67,7 @@ def test_page_is_self_contained_and_small(root, html):
 
 
 def test_everything_from_data_is_escaped(html):
-    assert html.count("<script") == 1
+    assert html.count("<script>") == 4
     assert SCRIPT not in html
     assert 'onerror="' not in html
     assert "&lt;script&gt;window.hacked=1" in html
@@ -134,18 +135,20 @@ def test_questions_of_another_store_are_refused(copy):
 
 def test_worst_dangerous_mistake_comes_first(root):
     cards = gallery.cards(read_evaluation(root / "evaluation"), 24)
-    assert cards[0].qa_id == "localization_t1-1-0"
-    assert cards[0].verdict == "Puts the target 5.3 times as far as it is"
-    assert {card.qa_id: card.outcome for card in cards[:2]}["in_my_path-2-0"] == "dangerous"
+    assert [card.qa_id for card in cards[:2]] == ["in_my_path-2-0", "localization_t1-1-0"]
+    assert [card.verdict for card in cards[:2]] == [
+        "Says it is not in the path, and it is",
+        "Puts the target 5.3 times as far as it is",
+    ]
     outcomes = [card.outcome for card in cards]
-    assert outcomes == sorted(outcomes, key=list(gallery.OUTCOMES).index)
+    assert outcomes == sorted(outcomes, key=list(OUTCOMES).index)
     by_id = {card.qa_id: card for card in cards}
     assert by_id["localization_t2-2-0"].outcome == by_id["sign-2-1"].outcome == "unreadable"
     assert len({card.qa_id for card in cards}) == len(cards)
 
 
 def test_card_shows_truth_reading_and_error(root):
-    card = gallery.cards(read_evaluation(root / "evaluation"), 24)[0]
+    card = gallery.cards(read_evaluation(root / "evaluation"), 24)[1]
     distance, bearing = card.quantities
     assert (distance.truth, distance.answer, distance.error, distance.ok) == (
         "15.0 m",
@@ -155,36 +158,18 @@ def test_card_shows_truth_reading_and_error(root):
     )
     assert (bearing.truth, bearing.answer, bearing.ok) == ("0° ahead", "0° ahead", True)
     assert [frame.when for frame in card.frames] == ["1.0 seconds ago", "Now"]
+    assert card.largest == 1
+    assert card.prompt.startswith("1.0 seconds ago:\n[image]\nNow:\n[image]\nlocalization_t1")
+    assert card.raw == "80 meters, 0 degrees"
 
 
-ROW = {
-    "family": "ego", "type": "distance", "truth_distance_m": 10.0, "parsed_distance_m": 10.0, "distance_ok": True,
-    "from_ego": True, "truth_choice": None, "parsed_choice": None, "truth_bool": None, "parsed_bool": None,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("change", "dangerous"),
-    [
-        ({}, False),
-        ({"parsed_distance_m": 12.6, "distance_ok": False}, True),
-        ({"parsed_distance_m": 5.0, "distance_ok": False}, False),
-        ({"parsed_distance_m": np.nan}, False),
-        ({"parsed_distance_m": 30.0, "distance_ok": False, "from_ego": False}, False),
-        ({"truth_choice": "closing", "parsed_choice": "receding"}, True),
-        ({"truth_choice": "receding", "parsed_choice": "closing"}, False),
-        ({"type": "in_my_path", "truth_bool": True, "parsed_bool": False}, True),
-        ({"type": "in_my_path", "truth_bool": False, "parsed_bool": True}, False),
-    ],
-)
-def test_what_counts_as_dangerous(change, dangerous):
-    assert (gallery.danger(ROW | change) > 0) == dangerous
-
-
-def test_the_same_mistake_is_worse_when_near():
-    far = gallery.danger(ROW | {"truth_distance_m": 40.0, "parsed_distance_m": 80.0, "distance_ok": False})
-    near = gallery.danger(ROW | {"truth_distance_m": 5.0, "parsed_distance_m": 10.0, "distance_ok": False})
-    assert near > far > 0
+def test_pictures_stop_where_the_page_would_be_too_heavy(root, monkeypatch):
+    monkeypatch.setattr(gallery, "FRAME_BYTES", 30_000)
+    cards = gallery.cards(read_evaluation(root / "evaluation"), 24)
+    drawn = sum(len(frame.image) for card in cards for frame in card.frames)
+    assert 0 < drawn <= 30_000
+    assert cards[0].frames
+    assert cards[-1].missing == "Left out to keep this page small."
 
 
 def test_boxes_project_where_pinhole_arithmetic_says():
@@ -226,30 +211,3 @@ def test_cameras_stand_as_a_person_would_put_them():
 
     captures = [capture(name, deg) for name, deg in zip("abcdef", (180, 55, -110, 0, 110, -55), strict=True)]
     assert "".join(row["sensor"] for row in overlays._panel_order(captures)) == "bdfeac"
-
-
-def test_values_and_units_in_words():
-    assert numbers.cell("x.rate", Number(0.214, 409, 0.19, 0.26, 14, "log")).text == "21.4 %"
-    assert numbers.cell("x.rate", Number(0.214, 409, 0.19, 0.26, 14, "log")).spread == "19.0–26.0"
-    assert (
-        "95 % interval 19.0 to 26.0 %; n = 409, 14 logs"
-        in numbers.cell("x", Number(0.214, 409, 0.19, 0.26, 14, "log")).exact
-    )
-    assert numbers.cell("prediction.ade_m", Number(3.25, 5)).text == "3.2 m"
-    assert numbers.cell("x.rate", Number(None, 0)).text == "–"
-    words = [
-        numbers.value_title(slug)
-        for slug in ("under_0_95", "0_95-1_5", "10_20", "80_up", "over_6", "half_or_more", "true")
-    ]
-    assert words == ["< 0.95", "0.95–1.5", "10–20", "80 and more", "> 6", "Half or more", "Yes"]
-
-
-def test_slices_put_road_users_without_a_shell_first():
-    metrics = {f"slice.category.{name}.localization.mlsr": Number(0.5, 9) for name in ("car", "pedestrian", "truck")}
-    metrics |= {f"slice.range.{name}.localization.mlsr": Number(0.5, 9) for name in ("10_20", "80_up", "0_10")}
-    tables = numbers.slice_tables(metrics)
-    assert [[row.name for row in table.rows] for table in tables] == [
-        ["pedestrian", "car", "truck"],
-        ["0_10", "10_20", "80_up"],
-    ]
-    assert tables[0].columns == ("MLSR",)

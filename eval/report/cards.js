@@ -1,9 +1,7 @@
-// Filters of the gallery, frames of a card, and the arrow keys. The page reads well without it.
+// Filters of the cards, frames of a card, and the arrow keys between cards. The page reads well without it.
 "use strict";
 (() => {
-  const gallery = document.querySelector("#cards");
-  if (!gallery) return;
-  const cards = [...gallery.querySelectorAll(".card")];
+  const cards = [...document.querySelectorAll("#cards .card")];
   const chosen = { family: "all", outcome: "all" };
 
   const shown = () => cards.filter((card) => !card.hidden);
@@ -24,13 +22,14 @@
     });
   }
 
-  for (const button of document.querySelectorAll(".frames button")) {
-    button.addEventListener("click", () => {
-      for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
-    });
-  }
+  // On the document, since an opened question shows the frames of its card too.
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(".frames button");
+    if (!button) return;
+    for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
+  });
 
-  document.addEventListener("keydown", (event) => {
+  document.querySelector("#cards").addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const at = shown().findIndex((card) => card.contains(document.activeElement));
     if (!step || at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
