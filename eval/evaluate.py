@@ -1,58 +1,71 @@
-"""Score a predictions file: parse, judge, compare with baselines, and write it all down.
+"""Score a predictions file: parse, judge, compare with baselines and controls, and write it all down.
 
     EVAL/scores.parquet            one row an answer: parsed value or why not, success
     EVAL/baseline_scores.parquet   the same for the baselines; `model` is the baseline's name, no text
-    EVAL/metrics.json              dotted name → value, n, low, high, clusters, cluster_kind (eval.panel says what each is)
+    EVAL/metrics.json              dotted name → value, n, low, high, clusters, cluster_kind (docs/metrics.md says what each is)
+    EVAL/calibration.json          curves of confidence against success, from repeated answers (eval.calibration)
     EVAL/config.yaml               what was evaluated
 
-The baselines' metrics have the prefix `baseline.NAME.`; `versus.constant_velocity.localization.mlsr` is the model's MLSR minus
-that of constant velocity on the same questions, with a paired interval. Questions of the split without a prediction count as
-failed and show in `coverage`. Of repeated answers the first sample makes the metrics; all are in scores.parquet. Where the model
-was asked for reasoning traces, `eval.evidence.table` adds how well what they claim is grounded.
+Beside the model's own (eval.panel, eval.critical, eval.consistency, eval.calibration) there are metrics with a prefix:
+
+    baseline.NAME.        those of a baseline (eval.baselines), on the questions that it has answers to
+    control.NAME.         those of the model under a control (eval.controls), on the questions that were asked so
+    versus.NAME.          MLSR and accuracy of the model minus that of the baseline, paired, on the same questions
+    versus.control.NAME.  likewise, the control
+
+A probe (eval.controls) gives `consistency.NAME.*` instead. Questions that were asked and have no prediction count as failed and
+show in `coverage`; which were asked the predictions file says, else it was the whole split. Of repeated answers the first sample
+makes the metrics; all are in scores.parquet. Where the model was asked for reasoning traces, `eval.evidence.table` adds how well
+what they claim is grounded.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import yaml
 
-from drive_vqa.config import flatten
+from drive_vqa.config import to_dict
 from drive_vqa.errors import ConfigError, PredictionError
-from drive_vqa.schema import SCHEMA_VERSION, SCORES, TRUTH
-from drive_vqa.store import VERSION_KEY, Store, file_sha256, replacing, write_json
+from drive_vqa.store import Store, file_sha256, replacing, write_json
 from drive_vqa.traces import Dialect
-from drive_vqa.tracking import mlflow_run
-from eval.baselines import CONSTANT_VELOCITY, baseline_answers
-from eval.cases import (
-    NUMBERS,
-    answer_columns,
-    find_targets,
-    no_answers,
-    object_column,
-    read_cases,
-    read_training,
-    splits_of_questions,
-)
+from eval.calibration import calibrate
+from eval.cases import read_cases, splits_of_questions
+from eval.consistency.probes import TURNED_BACK, probe_samples
+from eval.consistency.single_run import consistency_samples
+from eval.critical import critical_samples
 from eval.evidence.table import evidence_metrics
-from eval.panel import Answered, Sample, estimates, panel, success_cells
-from eval.parse import ParseFailure, parse
+from eval.headline import headline_sentence
+from eval.judged import Judged, differences, judge_baselines, judge_predictions
+from eval.panel import Answered, Sample, estimates, hallucination_on_control, panel
+from eval.predict.questions import asked_ids
+from eval.predict.selection import Selection, left_out_of, selection_of
 from eval.predictions import read_predictions
-from eval.scoring import judge
+from eval.score_files import baseline_rows, score_rows, write_scores
 from eval.statistics import Estimate
+from eval.tracked import track_evaluation
 
-logger = logging.getLogger(__name__)
+BY_LOG = "slice.log."
+UNSEEN = ("blank", "no_image", "other_log")
+"""Controls under which no number can be known: who still tells one makes it up."""
 
-NO_ANSWER = "no_answer"
-VERSUS = f"versus.{CONSTANT_VELOCITY}.localization.mlsr"
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is evaluated: a file of answers, and the questions that were asked for it."""
+
+    told: pd.DataFrame
+    cases: pd.DataFrame
+    splits: list[str]
+    selection: Selection | None
+    questions_of_split: int
 
 
 def evaluate(
@@ -61,7 +74,11 @@ def evaluate(
     out: Path,
     *,
     split: str | None = None,
+    selection: Selection | None = None,
     traces: Dialect | None = None,
+    controls: Mapping[str, Path] | None = None,
+    fused: Store | None = None,
+    step: int | None = None,
     tracking_uri: str | None = None,
 ) -> str:
     """Score predictions.
@@ -71,70 +88,68 @@ def evaluate(
         predictions: Parquet or JSON lines with `qa_id` and `text`.
         out: folder of the evaluation.
         split: evaluate this one; default: all splits that the predictions touch.
+        selection: the questions that were asked; default: what the predictions file says of it.
         traces: dialect of the reasoning traces that the model was asked for, whose evidence is judged; default: none was.
+        controls: predictions of the same model under controls and probes, by their names (eval.controls), or any others.
+        fused: the same logs with tracks fused from measurements, for one more baseline.
+        step: of training, that the metrics belong to in MLflow.
         tracking_uri: of MLflow; default: a SQLite store in `out`.
 
     Returns:
-        One sentence with the headline numbers, and how the model stands against constant velocity.
+        The headline in words: how the model stands, also against constant velocity.
 
     Raises:
-        PredictionError: the file cannot be read or does not fit the store's questions.
-        ConfigError: `out` is a file.
+        PredictionError: a file cannot be read or does not fit the store's questions.
+        ConfigError: `out` is a file, or a control has a name that cannot be one.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a folder for the evaluation")
-    told = read_predictions(predictions)
-    splits = _splits(store, told, predictions, split)
-    cases = read_cases(store, splits)
-    told = told[told["qa_id"].isin(cases["qa_id"])]
-    by_id = cases.set_index("qa_id")
-    read = _read_answers(told, by_id)
-    model = _first_samples(cases, read)
-    metrics, versus = dict(estimates(panel(model), cases)), {}
-    baselines = _baselines(store, cases)
-    for name, baseline in baselines.items():
-        own = estimates(panel(baseline), baseline.cases)
-        metrics |= {f"baseline.{name}.{metric}": value for metric, value in own.items()}
-        if name == CONSTANT_VELOCITY:
-            versus = {VERSUS: _paired(model, baseline)}
-    metrics |= estimates(versus, cases)
+    asked = _asked(store, predictions, split, selection)
+    judged = judge_predictions(asked.cases, asked.told)
+    others = _controls(store, asked.cases, controls or {})
+    baselines = judge_baselines(store, asked.cases, fused)
+    calibration = calibrate(asked.cases, judged.read)
+    metrics = {
+        **_of_model(store, judged.answered),
+        **calibration.metrics,
+        **_of_others(store, "baseline.", "versus.", judged.answered, baselines),
+        **_of_controls(store, judged.answered, others),
+    }
     if traces is not None:
-        metrics |= evidence_metrics(store, model, told, traces)
-    config = {**_config(store, predictions, out, cases, told, splits), "traces": traces}
-    _write(out, config, metrics, _score_rows(read, by_id), _baseline_rows(baselines))
-    headline = headline_sentence(config["model"], metrics)
-    if config["answers"] < config["questions"]:
-        headline += (
-            f" Only {config['answers']} of {config['questions']} questions have an answer; the others count as wrong."
-        )
-    _track(out, config, metrics, headline, tracking_uri)
+        metrics |= evidence_metrics(store, judged.answered, judged.read, traces)
+    config = {**_config(store, predictions, out, asked, judged), "traces": traces, "controls": sorted(others)}
+    headline = headline_sentence(config, metrics)
+    out.mkdir(parents=True, exist_ok=True)
+    write_scores(score_rows(judged), out / "scores.parquet")
+    write_scores(baseline_rows(baselines), out / "baseline_scores.parquet")
+    write_json(out / "calibration.json", calibration.curves)
+    with replacing(out / "config.yaml") as temporary:
+        temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_json(out / "metrics.json", {name: estimate.as_json() for name, estimate in metrics.items()})
+    track_evaluation(store, out, config, metrics, headline, step=step, tracking_uri=tracking_uri)
     return headline
 
 
-def headline_sentence(model: str, metrics: Mapping[str, Estimate]) -> str:
-    """The headline numbers of a model in one sentence, and whether it is below constant velocity."""
-    mlsr, tlc = metrics["localization.mlsr"], metrics["localization.tlc"]
-    if mlsr.value is None:
-        accuracy = metrics["accuracy"]
-        return f"{model}: accuracy {_percent(accuracy)} (n = {accuracy.n}); no localization questions were asked."
-    sentence = f"{model}: MLSR {_percent(mlsr)}, TLC {_percent(tlc)} (n = {tlc.n} targets)"
-    other = metrics.get(f"baseline.{CONSTANT_VELOCITY}.localization.mlsr")
-    if other is None or other.value is None:
-        return f"{sentence}."
-    relation = "below" if mlsr.value < other.value else "above" if mlsr.value > other.value else "equal to"
-    return f"{sentence}; {relation} constant velocity from the true state (MLSR {_percent(other)})."
+def _asked(store: Store, predictions: Path, split: str | None, selection: Selection | None) -> _Asked:
+    """The answers and the questions that they are to; every answered question must be the store's."""
+    told = read_predictions(predictions)
+    splits = _splits(store, told, predictions, split)
+    selection = selection or selection_of(predictions)
+    if selection is None or [selection.split] != splits:
+        cases = read_cases(store, splits)
+        return _Asked(told, cases, splits, None, len(cases))
+    cases = read_cases(store, splits, _asked_ids(store, selection, predictions))
+    return _Asked(told, cases, splits, selection, len(asked_ids(store, Selection(selection.split))))
 
 
-def _percent(estimate: Estimate) -> str:
-    if estimate.value is None:
-        return "none"
-    if estimate.low is None or estimate.high is None:
-        return f"{100 * estimate.value:.1f} %"
-    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+def _asked_ids(store: Store, selection: Selection, predictions: Path) -> pa.StringArray:
+    """The selected questions but those that could not be asked so."""
+    asked = asked_ids(store, selection)
+    return asked.filter(pc.invert(pc.is_in(asked, value_set=pa.array(left_out_of(predictions), pa.string()))))
 
 
 def _splits(store: Store, told: pd.DataFrame, predictions: Path, split: str | None) -> list[str]:
-    """Which splits are evaluated; every answered question must be the store's."""
+    """Which splits are evaluated."""
     known = splits_of_questions(store, told["qa_id"].unique().tolist())
     unknown = told["qa_id"][~told["qa_id"].isin(known.index)].tolist()
     if unknown:
@@ -151,131 +166,74 @@ def _splits(store: Store, told: pd.DataFrame, predictions: Path, split: str | No
     return [split]
 
 
-def _read_answers(told: pd.DataFrame, by_id: pd.DataFrame) -> pd.DataFrame:
-    """Each prediction with its typed answer, or why there is none in `failure`."""
-    asked = by_id.loc[told["qa_id"], ["answer_type", "options"]]
-    parsed = [
-        parse(text, answer_type, options)
-        for text, answer_type, options in zip(told["text"], asked["answer_type"], asked["options"], strict=True)
-    ]
-    typed = answer_columns([None if isinstance(one, ParseFailure) else one.as_truth() for one in parsed])
-    failure = pd.Series([one.reason if isinstance(one, ParseFailure) else None for one in parsed], dtype=object)
-    return pd.concat([told.reset_index(drop=True), typed.assign(failure=failure, answered=True)], axis=1)
+def _controls(store: Store, cases: pd.DataFrame, controls: Mapping[str, Path]) -> dict[str, Answered]:
+    """What was answered under each control to those of the cases that were asked so."""
+    others = {}
+    for name, path in controls.items():
+        if not name.isidentifier():
+            raise ConfigError(f"a control cannot be called {name!r}: take letters, digits and _")
+        told = read_predictions(path)
+        _splits(store, told, path, None)
+        selection = selection_of(path)
+        ids = told["qa_id"] if selection is None else _asked_ids(store, selection, path).to_pandas()
+        asked = cases[cases["qa_id"].isin(ids)].reset_index(drop=True)
+        others[name] = judge_predictions(asked, told).answered
+    return others
 
 
-def _first_samples(cases: pd.DataFrame, read: pd.DataFrame) -> Answered:
-    """The answers row by row to the cases, questions without one included."""
-    first = read.sort_values("sample", kind="stable").drop_duplicates("qa_id").set_index("qa_id")
-    row_of = pd.Series(np.arange(len(first)), index=first.index).reindex(cases["qa_id"]).to_numpy()
-    has = np.isfinite(row_of)
-    answers = no_answers(len(cases)).assign(answered=has, failure=object_column(np.full(len(cases), None)))
-    for name in (*TRUTH.names, "failure"):
-        values = answers[name].to_numpy(copy=True)
-        values[has] = first[name].to_numpy()[row_of[has].astype(np.int64)]
-        answers[name] = values if name in NUMBERS else object_column(values)
-    return Answered(cases, answers, judge(cases, answers))
+def _of_model(store: Store, model: Answered) -> dict[str, Estimate]:
+    return estimates({**_samples(store, model), **consistency_samples(model)}, model.cases)
 
 
-def _baselines(store: Store, cases: pd.DataFrame) -> dict[str, Answered]:
-    """Each baseline on the types and forms of questions that it has an answer to; there it fails where it has none."""
-    found, asked = {}, pd.MultiIndex.from_frame(cases[["type", "form"]])
-    for name, answers in baseline_answers(store, cases, read_training(store)).items():
-        can = asked.isin(asked[answers["answered"]].unique())
-        own, answers = cases[can].reset_index(drop=True), answers[can].reset_index(drop=True)
-        answers["failure"] = pd.Series([None if has else NO_ANSWER for has in answers["answered"]], dtype=object)
-        found[name] = Answered(own, answers, judge(own, answers))
+def _samples(store: Store, answered: Answered) -> dict[str, Sample]:
+    return {**panel(answered), **critical_samples(store, answered)}
+
+
+def _of_controls(store: Store, model: Answered, others: Mapping[str, Answered]) -> dict[str, Estimate]:
+    """Of controls and probes, and what a control tells about made-up answers."""
+    samples: dict[str, Sample] = {}
+    found: dict[str, Estimate] = {}
+    for name, other in others.items():
+        if name in TURNED_BACK:
+            samples |= probe_samples(model, other, name)
+        if name in UNSEEN:
+            found |= estimates(hallucination_on_control(other, name), other.cases)
+    controls = {name: other for name, other in others.items() if name not in TURNED_BACK}
+    return {
+        **estimates(samples, model.cases),
+        **found,
+        **_of_others(store, "control.", "versus.control.", model, controls),
+    }
+
+
+def _of_others(
+    store: Store, prefix: str, versus: str, model: Answered, others: Mapping[str, Answered]
+) -> dict[str, Estimate]:
+    """The metrics of each other answerer, but not log by log, and how the model differs from it."""
+    found: dict[str, Estimate] = {}
+    for name, other in others.items():
+        samples = {metric: one for metric, one in _samples(store, other).items() if not metric.startswith(BY_LOG)}
+        found |= {f"{prefix}{name}.{metric}": one for metric, one in estimates(samples, other.cases).items()}
+        found |= {f"{versus}{name}.{metric}": one for metric, one in differences(model, other).items()}
     return found
 
 
-def _paired(model: Answered, baseline: Answered) -> Sample:
-    """MLSR of the model minus MLSR of the baseline, cell by cell; both were asked the same localization questions."""
-    targets, others = find_targets(model.cases), find_targets(baseline.cases)
-    if len(targets) != len(others):
-        return Sample(np.zeros(0), np.zeros(0, dtype=np.int64))
-    ours, theirs = success_cells(model, targets), success_cells(baseline, others)
-    difference = ours.astype(np.float64) - theirs.astype(np.float64)
-    return Sample(difference.ravel(), np.repeat(targets.anchors, difference.shape[1]))
-
-
-def _score_rows(read: pd.DataFrame, by_id: pd.DataFrame) -> pa.Table:
-    verdicts = judge(by_id.loc[read["qa_id"]].reset_index(drop=True), read)
-    return _as_scores(read, verdicts)
-
-
-def _baseline_rows(baselines: Mapping[str, Answered]) -> pa.Table:
-    parts = [
-        _as_scores(
-            one.answers.assign(
-                qa_id=one.cases["qa_id"], model=name, sample=0, text=pd.Series(dtype=object), looks=None
-            ),
-            one.verdicts,
-        )
-        for name, one in baselines.items()
-    ]
-    return pa.concat_tables([SCORES.empty_table(), *parts])
-
-
-def _as_scores(answers: pd.DataFrame, verdicts: pd.DataFrame) -> pa.Table:
-    """Rows of table `scores`, ordered by id and sample."""
-    failure = answers["failure"].to_numpy(dtype=object)
-    failed = np.array([reason is not None for reason in failure], dtype=bool)
-    columns: dict[str, Any] = {name: answers[name].to_list() for name in ("qa_id", "model", "sample", "looks")}
-    columns["text"] = [text if isinstance(text, str) else None for text in answers["text"]]
-    fields = [_nullable(answers[field.name], field.type) for field in TRUTH]
-    columns["parsed"] = pa.StructArray.from_arrays(fields, fields=list(TRUTH), mask=pa.array(failed))
-    columns["failure"] = failure.tolist()
-    columns["success"] = verdicts["success"].tolist()
-    columns |= {name: verdicts[name].tolist() for name in ("distance_ok", "bearing_ok", "speed_ok")}
-    table = pa.table({name: pa.array(columns[name], SCORES.field(name).type) for name in SCORES.names}, schema=SCORES)
-    return table.sort_by([("qa_id", "ascending"), ("sample", "ascending")])
-
-
-def _nullable(column: pd.Series, kind: pa.DataType) -> pa.Array:
-    """Values with null for what is not there; whole numbers as such."""
-    if column.name in NUMBERS:
-        return pa.array(column.to_numpy(dtype=np.float64), pa.float64(), from_pandas=True).cast(kind)
-    return pa.array(column.to_list(), kind)
-
-
-def _config(
-    store: Store, predictions: Path, out: Path, cases: pd.DataFrame, told: pd.DataFrame, splits: list[str]
-) -> dict[str, Any]:
+def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: Judged) -> dict[str, Any]:
     rule = store.manifest().get("steps", {}).get("generate", {}).get("split", {})
+    of_question = judged.read.groupby("qa_id").size()
+    chosen = None if asked.selection is None else replace(asked.selection, regions="marks")
     return {
         "store": Path(os.path.relpath(store.root.resolve(), out.resolve())).as_posix(),
         "predictions": predictions.name,
         "predictions_sha256": file_sha256(predictions),
-        "model": str(told["model"].iloc[0]),
-        "split": ", ".join(splits),
+        "model": str(asked.told["model"].iloc[0]),
+        "split": ", ".join(asked.splits),
         "split_rule": rule.get("rule") if isinstance(rule, Mapping) else None,
-        "questions": len(cases),
-        "answers": len(told),
-        "samples_per_question": int(told.groupby("qa_id").size().max()),
-        "logs": int(cases["log_id"].nunique()),
+        "selection": {} if chosen is None else {name: value for name, value in to_dict(chosen).items() if value},
+        "questions_of_split": asked.questions_of_split,
+        "questions": len(asked.cases),
+        "answered": int(judged.answered.present.sum()),
+        "answers": len(judged.read),
+        "samples_per_question": int(of_question.max()) if len(of_question) else 0,
+        "logs": int(asked.cases["log_id"].nunique()),
     }
-
-
-def _write(
-    out: Path, config: Mapping[str, Any], metrics: Mapping[str, Estimate], scores: pa.Table, baselines: pa.Table
-) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name, table in (("scores", scores), ("baseline_scores", baselines)):
-        data = table.replace_schema_metadata({VERSION_KEY: SCHEMA_VERSION.encode()})
-        with replacing(out / f"{name}.parquet") as temporary:
-            pq.write_table(data, temporary, compression="zstd")
-    with replacing(out / "config.yaml") as temporary:
-        temporary.write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    write_json(out / "metrics.json", {name: estimate.as_json() for name, estimate in metrics.items()})
-
-
-def _track(
-    out: Path, config: Mapping[str, Any], metrics: Mapping[str, Estimate], headline: str, tracking_uri: str | None
-) -> None:
-    """Log to MLflow; slices stay in metrics.json, which is kept with the run."""
-    values = {name: one.value for name, one in metrics.items() if one.value is not None and "slice." not in name}
-    with mlflow_run(
-        out, "evaluate", tracking_uri=tracking_uri, params=flatten(config), tags={"headline": headline}
-    ) as run:
-        run.log_metrics(values)
-        for name in ("metrics.json", "config.yaml"):
-            run.log_artifact(out / name)

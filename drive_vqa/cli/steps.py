@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from drive_vqa.cli.arguments import TRACK_EXPORTS
+from drive_vqa.cli.asking_steps import ASKING
+from drive_vqa.cli.judging_steps import JUDGING
 from drive_vqa.errors import ConfigError, DriveVqaError, StoreError
 from drive_vqa.executor import Summary
 from drive_vqa.store import Store
@@ -285,140 +287,6 @@ def _merge(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _predict(arguments: argparse.Namespace) -> int:
-    if arguments.samples > 1 and arguments.temperature is None:
-        raise ConfigError("--samples needs --temperature: without it all answers to a question are the same")
-    from eval.predict import predict
-
-    store, asked = Store.open(arguments.store), _answerer(arguments)
-    out = predict(
-        store,
-        arguments.split,
-        asked.answer,
-        arguments.out,
-        model_name=asked.name,
-        batch_size=arguments.batch_size,
-        limit=arguments.limit,
-        regions=asked.regions,
-        samples=arguments.samples,
-    )
-    logger.info("predictions: %s", out)
-    return 0
-
-
-def _answerer(arguments: argparse.Namespace) -> Any:
-    """Who answers: with looks, if the adapter was tuned to take some."""
-    from drive_vqa.vlm import Sampling
-    from eval.predict import vlm_answerer
-    from finetune.zoom.answerer import open_zoom_answerer, tuned_zoom
-
-    drawn = None if arguments.temperature is None else Sampling(arguments.temperature, seed=arguments.seed)
-    named = {name: getattr(arguments, name) for name in ("device", "blank", "hide", "seed")}
-    looks = None if arguments.adapter is None else tuned_zoom(arguments.adapter)
-    if looks is None:
-        return vlm_answerer(arguments.model, arguments.adapter, sampling=drawn, **named)
-    return open_zoom_answerer(arguments.model, arguments.adapter, looks, sampling=drawn, **named)
-
-
-def _search(arguments: argparse.Namespace) -> int:
-    from finetune.search.run import Harvest, search
-    from finetune.search.teachers import open_teacher
-    from finetune.search.tree import SearchSettings
-
-    store = Store.open(arguments.store)
-    settings = SearchSettings(
-        simulations=arguments.per_question,
-        children=arguments.children,
-        depth=arguments.depth,
-        calls=arguments.calls,
-        seed=arguments.seed,
-    )
-    summary = search(
-        store,
-        arguments.split,
-        open_teacher(
-            arguments.teacher,
-            served_name=arguments.served_name,
-            unit=arguments.units,
-            size_px=arguments.size,
-            adapter=arguments.adapter,
-            device=arguments.device,
-            temperature=arguments.temperature,
-        ),
-        arguments.out,
-        settings=settings,
-        harvest=Harvest(arguments.chains, arguments.only_verified),
-        limit=arguments.limit,
-        workers=arguments.workers or 1,
-    )
-    logger.info(
-        "search: %d searched, %d done before, %d failed; %s has %d chains of %d questions",
-        *(summary.searched, summary.skipped, len(summary.failed), arguments.out, summary.chains, summary.solved),
-    )
-    if summary.refused:
-        reasons = ", ".join(f"{why} {count}" for why, count in sorted(summary.refused.items()))
-        logger.info("proposals that were neither a step nor an answer: %s", reasons)
-    return summary.exit_status
-
-
-def _confidence(arguments: argparse.Namespace) -> int:
-    from eval.predict import open_vlm
-    from eval.voting.confidence import ask_confidence, vlm_doubter
-
-    store = Store.open(arguments.store)
-    vlm, _ = open_vlm(arguments.model, arguments.adapter, arguments.device)
-    out = ask_confidence(
-        store,
-        arguments.predictions,
-        vlm_doubter(vlm),
-        arguments.out,
-        dialect=arguments.traces,
-        batch_size=arguments.batch_size,
-    )
-    logger.info("confidences: %s", out)
-    return 0
-
-
-def _vote(arguments: argparse.Namespace) -> int:
-    from eval.voting.run import vote_predictions
-
-    compared = vote_predictions(
-        Store.open(arguments.store),
-        arguments.predictions,
-        arguments.out,
-        count=arguments.samples,
-        confidence=arguments.confidence,
-    )
-    for name, told in compared["methods"].items():
-        accuracy, requests = 100 * told["accuracy"]["value"], told["requests"]
-        logger.info("%s: accuracy %.1f %% with %.1f requests a question", name, accuracy, requests)
-    if short := compared["questions_with_fewer_samples"]:
-        logger.warning("%d of %d questions have fewer than %d samples", short, compared["questions"], arguments.samples)
-    logger.info("voted: %s, compared: %s", arguments.out, arguments.out.with_suffix(".json"))
-    return 0
-
-
-def _evaluate(arguments: argparse.Namespace) -> int:
-    from eval.evaluate import evaluate
-
-    headline = evaluate(
-        Store.open(arguments.store),
-        arguments.predictions,
-        arguments.out,
-        traces=arguments.traces,
-        tracking_uri=arguments.tracking_uri,
-    )
-    logger.info("%s\nmetrics: %s", headline, arguments.out / "metrics.json")
-    return 0
-
-
-def _write_report(arguments: argparse.Namespace) -> int:
-    from eval.report import write_report
-
-    logger.info("report: %s", write_report(arguments.evaluation, arguments.out))
-    return 0
-
-
 def _demo(arguments: argparse.Namespace) -> int:
     from drive_vqa.cli.demo import demo
 
@@ -452,12 +320,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "finetune": _finetune,
     "refine": _refine,
     "merge": _merge,
-    "predict": _predict,
-    "search": _search,
-    "confidence": _confidence,
-    "vote": _vote,
-    "evaluate": _evaluate,
-    "report": _write_report,
+    **ASKING,
+    **JUDGING,
     "demo": _demo,
     "doctor": _doctor,
 }

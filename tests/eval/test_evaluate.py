@@ -177,9 +177,11 @@ def test_files_say_what_was_evaluated(world, tmp_path):
     )
     assert config["questions"] == config["answers"] == len(true_answers(world))
     baselines = read_table(tmp_path / "eval/baseline_scores.parquet", "scores")
-    assert set(baselines["model"].to_pylist()) == {"constant_position", "constant_velocity", "class_median"}
+    names = {"constant_position", "constant_velocity", "class_median", "text_only", "majority"}
+    assert set(baselines["model"].to_pylist()) == names
     assert sorted(path.name for path in (tmp_path / "eval").iterdir()) == [
         "baseline_scores.parquet",
+        "calibration.json",
         "config.yaml",
         "metrics.json",
         "scores.parquet",
