@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -221,7 +221,6 @@ def _of_others(
 def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: Judged) -> dict[str, Any]:
     rule = store.manifest().get("steps", {}).get("generate", {}).get("split", {})
     of_question = judged.read.groupby("qa_id").size()
-    chosen = None if asked.selection is None else replace(asked.selection, regions="marks")
     return {
         "store": Path(os.path.relpath(store.root.resolve(), out.resolve())).as_posix(),
         "predictions": predictions.name,
@@ -229,7 +228,7 @@ def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: J
         "model": str(asked.told["model"].iloc[0]),
         "split": ", ".join(asked.splits),
         "split_rule": rule.get("rule") if isinstance(rule, Mapping) else None,
-        "selection": {} if chosen is None else {name: value for name, value in to_dict(chosen).items() if value},
+        "selection": _chosen(asked.selection),
         "questions_of_split": asked.questions_of_split,
         "questions": len(asked.cases),
         "answered": int(judged.answered.present.sum()),
@@ -237,3 +236,11 @@ def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: J
         "samples_per_question": int(of_question.max()) if len(of_question) else 0,
         "logs": int(asked.cases["log_id"].nunique()),
     }
+
+
+def _chosen(selection: Selection | None) -> dict[str, Any]:
+    """What was chosen of the split; nothing where all of it was asked."""
+    if selection is None:
+        return {}
+    everything = to_dict(Selection(selection.split))
+    return {name: value for name, value in to_dict(selection).items() if value != everything[name]}

@@ -21,7 +21,7 @@ from drive_vqa.schema import TRUTH
 from drive_vqa.store import Store
 from eval.cases import COLUMNS, flatten, no_answers, object_column, struct_columns
 from eval.panel import Answered
-from eval.report.inputs import Number, _read_config, _read_metrics, _read_scores
+from eval.report.inputs import Number, read_config, read_metrics, read_scores
 from eval.report.numbers import other_title
 from eval.report.severity import mistakes, outcomes
 from eval.safety import measured_from_ego
@@ -99,17 +99,17 @@ def read_evaluated(store: Store, root: Path) -> Evaluated:
     Raises:
         StoreError: a file is missing or damaged, or another store was evaluated.
     """
-    config = _read_config(root / "config.yaml")
+    config = read_config(root / "config.yaml")
     evaluated = (root / str(config["store"])).resolve()
     if evaluated != store.root.resolve():
         raise StoreError(f"{root} is an evaluation of {evaluated}, not of {store.root}: give both of one store")
-    scores, baselines = _read_scores(root / "scores.parquet"), _read_scores(root / "baseline_scores.parquet")
+    scores, baselines = read_scores(root / "scores.parquet"), read_scores(root / "baseline_scores.parquet")
     splits = tuple(str(config.get("split", "")).split(", "))
     answerers = {MODEL: _answerer(MODEL, str(config.get("model") or root.name), splits, scores)}
     for name in sorted(pc.unique(baselines["model"]).to_pylist()):
         own = baselines.filter(pc.equal(baselines["model"], name))
         answerers[name] = _answerer(name, other_title(name), None, own)
-    return Evaluated(root, _read_metrics(root / "metrics.json"), answerers)
+    return Evaluated(root, read_metrics(root / "metrics.json"), answerers)
 
 
 def _answerer(name: str, title: str, splits: tuple[str, ...] | None, scores: pa.Table) -> Answerer:

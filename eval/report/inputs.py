@@ -103,18 +103,23 @@ def read_evaluation(root: Path) -> Evaluation:
     Raises:
         StoreError: a file is missing or damaged, or the store has moved.
     """
-    config = _read_config(root / "config.yaml")
+    config = read_config(root / "config.yaml")
     store = Store.open((root / str(config["store"])).resolve())
-    scores = _read_scores(root / "scores.parquet")
-    baselines = _read_scores(root / "baseline_scores.parquet")
+    scores = read_scores(root / "scores.parquet")
+    baselines = read_scores(root / "baseline_scores.parquet")
     questions = _questions(store, pa.chunked_array([*scores["qa_id"].chunks, *baselines["qa_id"].chunks], pa.string()))
     joined = _answers(scores, questions)
     if joined.empty:
         raise StoreError(f"{root} scores no question of {store.root}: run `drive-vqa evaluate` on this store again")
-    return Evaluation(root, config, _read_metrics(root / "metrics.json"), store, joined, _answers(baselines, questions))
+    return Evaluation(root, config, read_metrics(root / "metrics.json"), store, joined, _answers(baselines, questions))
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """How an evaluation was made.
+
+    Raises:
+        StoreError: the file is missing or damaged, or names no store.
+    """
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -128,7 +133,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _read_metrics(path: Path) -> dict[str, Number]:
+def read_metrics(path: Path) -> dict[str, Number]:
+    """The numbers of an evaluation by name.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return {str(name): _number(entry) for name, entry in content.items()}
@@ -155,7 +165,12 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _read_scores(path: Path) -> pa.Table:
+def read_scores(path: Path) -> pa.Table:
+    """Rows of table `scores` without looks; none where there is no file of baselines.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
     if not path.exists():
         if path.name == "baseline_scores.parquet":
             return SCORES.empty_table().select(list(SCORE_COLUMNS))

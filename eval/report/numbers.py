@@ -1,7 +1,6 @@
 """How a metric is written: a share with its interval and n, and who stands beside the model.
 
-Percent everywhere, with the ends of the 95 % interval. Where all logs gave the same share the bootstrap
-cannot tell how sure that is: no interval is shown then, since one of no width would read as certainty.
+Percent everywhere, with the ends of the 95 % interval where there is one.
 """
 
 from __future__ import annotations
@@ -128,8 +127,8 @@ def cell(name: str, number: Number | None) -> Cell:
 
 
 def _spread(number: Number, scale: float) -> str:
-    """The interval; empty where it has no width: that comes from logs that all agree, often over a handful of cases."""
-    if number.low is None or number.high is None or number.low == number.high:
+    """The interval; empty where there is none."""
+    if number.low is None or number.high is None:
         return ""
     return f"{scale * number.low:.1f}–{scale * number.high:.1f}"
 
@@ -139,8 +138,6 @@ def _interval(number: Number, scale: float, suffix: str) -> str:
     n = "" if number.n is None else f"; n = {number.n:,}"
     if number.low is None or number.high is None:
         return f"no interval{n}{logs}"
-    if number.low == number.high:
-        return f"no interval: all alike{n}{logs}"
     return f"95 % interval {scale * number.low:.1f} to {scale * number.high:.1f}{suffix}{n}{logs}"
 
 
