@@ -23,7 +23,7 @@ from drive_vqa.store import Store
 from eval.cases import no_answers
 from eval.fused_state import fused_state
 from eval.present import present_state
-from eval.usual import CLASS_MEDIAN, MAJORITY, TEXT_ONLY, usual_answers
+from eval.usual import CLASS_MEDIAN, MAJORITY, TEXT_ONLY, Usual, usual_answers
 
 CONSTANT_POSITION = "constant_position"
 CONSTANT_VELOCITY = "constant_velocity"
@@ -59,7 +59,8 @@ def baseline_answers(
     }
     if fused is not None:
         answers[CONSTANT_VELOCITY_FUSED] = answer_from_state(cases, fused_state(fused, cases, state), moves=True)
-    return answers | {name: usual_answers(cases, training, alike) for name, alike in USUAL.items()}
+    usual = Usual(training)
+    return answers | {name: usual_answers(cases, usual, alike) for name, alike in USUAL.items()}
 
 
 def answer_from_state(cases: pd.DataFrame, state: pd.DataFrame, *, moves: bool) -> pd.DataFrame:

@@ -34,19 +34,36 @@ MEDIANS = tuple(name for name in NUMBERS if name not in (*DIRECTIONS, *FREQUENT)
 UNDETERMINED = "undetermined"
 
 
-def usual_answers(cases: pd.DataFrame, training: pd.DataFrame, alike: Keys) -> pd.DataFrame:
+class Usual:
+    """What is usual in training; each table of it is made once.
+
+    Args:
+        training: see `eval.cases.read_training`.
+    """
+
+    def __init__(self, training: pd.DataFrame) -> None:
+        self.training = training[training["answer_type"] != UNDETERMINED]
+        self._tables: dict[tuple[str, ...], pd.DataFrame] = {}
+
+    def by(self, keys: list[str]) -> pd.DataFrame:
+        """The usual value of every field but `choice`, indexed by the keys."""
+        if tuple(keys) not in self._tables:
+            self._tables[tuple(keys)] = usual_by(self.training, keys)
+        return self._tables[tuple(keys)]
+
+
+def usual_answers(cases: pd.DataFrame, usual: Usual, alike: Keys) -> pd.DataFrame:
     """Typed answers, row by row to the cases, and `answered`.
 
     Args:
         cases: with the columns type, form, answer_type and options, and those of `alike`.
-        training: see `eval.cases.read_training`.
+        usual: in training.
         alike: see above; the finest that training knows decides.
     """
-    training = training[training["answer_type"] != UNDETERMINED]
     can = (cases["answer_type"] != UNDETERMINED).to_numpy()
     answers, answered = no_answers(len(cases)), np.zeros(len(cases), dtype=bool)
     for keys in alike:  # the finer, where it knows, replaces the coarser
-        table = usual_by(training, keys)
+        table = usual.by(keys)
         place = table.index.get_indexer(pd.MultiIndex.from_frame(cases[keys]))
         rows = np.flatnonzero((place >= 0) & can)
         answered[rows] = True
@@ -55,7 +72,7 @@ def usual_answers(cases: pd.DataFrame, training: pd.DataFrame, alike: Keys) -> p
             values[rows] = table[name].to_numpy()[place[rows]]
             answers[name] = values if name in NUMBERS else object_column(values)
     chosen = np.flatnonzero(answered & (cases["answer_type"] == "choice").to_numpy())
-    answers.loc[chosen, "choice"] = _most_frequent_shown(cases.iloc[chosen], training, alike)
+    answers.loc[chosen, "choice"] = _most_frequent_shown(cases.iloc[chosen], usual.training, alike)
     return answers.assign(answered=answered)
 
 

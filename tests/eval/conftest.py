@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
+from eval import bootstrap
 
 EGO_MPS = 5.0
 # track → category, x, y, vx, vy at frame 0 in ego axes; the ego drives along x and does not turn
@@ -147,6 +149,14 @@ def write_world(root: Path, logs: dict[str, str], frames: int = 3) -> Store:
             store.write(table, log_id, table_from_rows(table, rows), "made by hand")
     store.write_manifest("generate", {"split": {"rule": "whole-logs"}})
     return store
+
+
+@pytest.fixture(autouse=True, scope="session")
+def fewer_draws() -> Iterator[None]:
+    """Of the bootstrap, which is most of an evaluation of a small store; test_statistics has all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS", 500)
+        yield
 
 
 @pytest.fixture(scope="session")

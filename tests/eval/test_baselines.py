@@ -10,7 +10,7 @@ from eval.baselines import answer_from_state, approach, baseline_answers
 from eval.cases import answer_columns, find_targets, read_cases, read_training
 from eval.present import present_state
 from eval.scoring import judge
-from eval.usual import CLASS_MEDIAN, MAJORITY, TEXT_ONLY, median_bearing_deg, usual_answers
+from eval.usual import CLASS_MEDIAN, MAJORITY, TEXT_ONLY, Usual, median_bearing_deg, usual_answers
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def table(rows):
 
 
 def usual(*row):
-    found = usual_answers(table([row]), table(TRAINING), CLASS_MEDIAN).iloc[0].to_dict()
+    found = usual_answers(table([row]), Usual(table(TRAINING)), CLASS_MEDIAN).iloc[0].to_dict()
     return {name: value for name, value in found.items() if not pd.api.types.is_scalar(value) or pd.notna(value)}
 
 
@@ -145,7 +145,7 @@ def test_the_usual_answer_by_hand(row, expected):
 def test_the_wording_alone_tells_the_parameter_and_not_the_class():
     training = table(TRAINING).assign(parameter=["10 m" if number % 2 else "20 m" for number in range(len(TRAINING))])
     asked = table([("distance", "open", "distance", "bus", ())] * 3).assign(parameter=["10 m", "20 m", None])
-    told = {alike: usual_answers(asked, training, by)["distance_m"].tolist()
+    told = {alike: usual_answers(asked, Usual(training), by)["distance_m"].tolist()
             for alike, by in (("text", TEXT_ONLY), ("majority", MAJORITY))}  # fmt: skip
     assert told == {"text": [25.0, 50.0, 30.0], "majority": [30.0, 30.0, 30.0]}
 
@@ -163,7 +163,7 @@ def test_what_has_no_usual_answer(row):
 
 
 def test_no_training_split_gives_no_usual_answer(cases):
-    found = usual_answers(cases, table([]), CLASS_MEDIAN)
+    found = usual_answers(cases, Usual(table([])), CLASS_MEDIAN)
     assert not found["answered"].any()
     assert len(found) == len(cases)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eval import bootstrap
 from eval.bootstrap import outer_limits
 from eval.statistics import (
     NOTHING,
@@ -19,6 +20,18 @@ from eval.statistics import (
     estimate_median,
     estimate_of_means,
 )
+
+DRAWS = 10_000
+"""As everywhere but in the other tests."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def all_draws():
+    bootstrap._kept_weights.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "DRAWS", DRAWS)
+        yield
+    bootstrap._kept_weights.cache_clear()
 
 
 def cases(logs, each, values):
