@@ -149,8 +149,22 @@ def bearing_deg(x_m: float, y_m: float) -> float: ...
 def bearing_deg(x_m: Array, y_m: Array) -> Array: ...
 def bearing_deg(x_m: float | Array, y_m: float | Array) -> float | Array:
     """Where a point is, seen from the origin of its frame: 0 forward, left positive, (-180, 180]."""
-    angle_deg: float | Array = wrap_deg(np.degrees(np.arctan2(y_m, x_m)))
+    angle_deg: float | Array = wrap_deg(np.degrees(np.arctan2(np.array(y_m), np.array(x_m))))  # as in angle_rad
     return angle_deg
+
+
+@overload
+def angle_rad(y: float, x: float) -> float: ...
+@overload
+def angle_rad(y: Array, x: Array) -> Array: ...
+def angle_rad(y: float | Array, x: float | Array) -> float | Array:
+    """`numpy.arctan2`, the same to the last bit wherever the arrays lie in memory.
+
+    On some processors numpy takes another routine where an array with gaps between its values reaches up to where the result is
+    put, so columns are made whole first.
+    """
+    angle: float | Array = np.arctan2(np.array(y), np.array(x))
+    return angle
 
 
 def clock_hour(bearing_deg: float) -> int:

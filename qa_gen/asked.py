@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt64
 
-from drive_vqa.geometry import bearing_deg
+from drive_vqa.geometry import angle_rad, bearing_deg
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import Drive
 from qa_gen.groups import Groups
@@ -234,7 +234,7 @@ class Asked:
     def ego_turn_deg(self, offset_s: float) -> Float[np.ndarray, "n"]:
         """How far the ego's heading turns until `offset_s` from now, left positive; NaN without poses."""
         rotation = self.now_R_then(offset_s)
-        return np.asarray(np.degrees(np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])))
+        return np.asarray(np.degrees(angle_rad(rotation[:, 1, 0], rotation[:, 0, 0])))
 
     def _agents(self, frame: Int[np.ndarray, "n"], role: int) -> Agents:
         return Agents(self.drive, self.drive.row_of(frame, self.tracks[:, role]))

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 
 from drive_vqa.errors import CalibrationError, LogFormatError
-from drive_vqa.geometry import SE3
+from drive_vqa.geometry import SE3, angle_rad
 from drive_vqa.schema import POSE, TABLES
 from sensors.camera import OrientedBoxes
 from sensors.kinematics import SPARSE_INTERVAL_S, estimate_motions, unordered_row
@@ -161,7 +161,7 @@ def _check_frames(boxes: LabelledBoxes, frames: pa.Table) -> None:
 
 
 def _yaw_rad(boxes: OrientedBoxes) -> Float[np.ndarray, "n"]:
-    return np.asarray(np.arctan2(boxes.rotation[:, 1, 0], boxes.rotation[:, 0, 0]))
+    return np.asarray(angle_rad(boxes.rotation[:, 1, 0], boxes.rotation[:, 0, 0]))
 
 
 def _without_ego(boxes: LabelledBoxes) -> LabelledBoxes:
@@ -191,7 +191,7 @@ def _motion(boxes: LabelledBoxes, global_SE3_ego: Mapping[int, SE3] | None, fram
     origin_m = np.stack([pose.translation_m for pose in global_SE3_ego.values()])[ego_index]
     global_xyz_m = np.einsum("nij,nj->ni", rotation, boxes.ego_boxes.centre_m) + origin_m
     forward = np.einsum("nij,nj->ni", rotation, boxes.ego_boxes.rotation[:, :, 0])
-    moved = _global_motion(boxes, global_xyz_m, np.arctan2(forward[:, 1], forward[:, 0]), frame_interval_s)
+    moved = _global_motion(boxes, global_xyz_m, angle_rad(forward[:, 1], forward[:, 0]), frame_interval_s)
     return replace(moved, ego_velocity_mps=np.einsum("nji,nj->ni", rotation, moved.ego_velocity_mps))
 
 

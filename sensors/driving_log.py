@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from drive_vqa.errors import LogFormatError
+from drive_vqa.geometry import angle_rad
 from drive_vqa.schema import TABLES, table_from_rows
 
 LOG_TABLES = ("logs", "frames", "sensor_data", "annotations", "map_elements")
@@ -132,7 +133,7 @@ def ego_motion(
 def yaws_from_quaternions(quaternions_wxyz: ArrayLike) -> Float[np.ndarray, "n"]:
     """Direction of each frame's x axis in the x-y plane, (-π, π]."""
     w, x, y, z = np.asarray(quaternions_wxyz, dtype=np.float64).reshape(-1, 4).T
-    return np.asarray(np.arctan2(2 * (w * z + x * y), w * w + x * x - y * y - z * z))
+    return np.asarray(angle_rad(2 * (w * z + x * y), w * w + x * x - y * y - z * z))
 
 
 def check_increasing(timestamps_ns: Int[np.ndarray, "n"], where: str) -> None:

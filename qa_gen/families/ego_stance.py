@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from drive_vqa.geometry import wrap_deg
+from drive_vqa.geometry import angle_rad, wrap_deg
 from qa_gen.asked import Asked
 from qa_gen.drive import Lanes
 from qa_gen.question_type import EXACT, WITHIN_10_DEGREES, QuestionType, Truth
@@ -61,7 +61,7 @@ def _lane_in_log(asked: Asked, lanes: Lanes, here: Int[np.ndarray, "n"]) -> Int[
     """The same for the subjects of one log, which share a map."""
     frame, ego = np.unique(asked.frame[here], return_inverse=True)
     pose, ego_xy_m = asked.drive.global_R_ego[frame], asked.drive.global_xyz_ego_m[frame, :2]
-    ego_yaw_deg = np.degrees(np.arctan2(pose[:, 1, 0], pose[:, 0, 0]))
+    ego_yaw_deg = np.degrees(angle_rad(pose[:, 1, 0], pose[:, 0, 0]))
     agent = asked.now()
     return lane_relation(lanes, ego_xy_m, ego_yaw_deg, ego, np.stack([agent.x_m, agent.y_m], axis=-1)[here])
 

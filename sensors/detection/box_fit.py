@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from drive_vqa.geometry import angle_rad
+
 MOST_POINTS = 400
 """A cluster is thinned to this many points before the search of its angle."""
 NEAREST_M = 0.08
@@ -89,7 +91,7 @@ def _quality(
 def _on_outline(xy_m: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, "n"]:
     """Points that nothing of the cluster lies much in front of: sides, without roof and bonnet."""
     range_m = np.hypot(xy_m[:, 0], xy_m[:, 1])
-    azimuth = np.arctan2(xy_m[:, 1], xy_m[:, 0]) - np.arctan2(xy_m[0, 1], xy_m[0, 0])
+    azimuth = angle_rad(xy_m[:, 1], xy_m[:, 0]) - angle_rad(xy_m[0, 1], xy_m[0, 0])
     bins = np.floor((azimuth + np.pi) % (2 * np.pi) / OUTLINE_BIN_RAD).astype(np.int64)
     bins -= bins.min()
     nearest_m = np.full(int(bins.max()) + 1, np.inf)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from drive_vqa.geometry import angle_rad
+
 CELL_M = 0.2
 RING_M = (0.35, 0.55)
 """How far outside a box neighbours are looked for."""
@@ -145,7 +147,7 @@ def near_ceiling(offset_m: Float[np.ndarray, "n 3"], above_m: Float[np.ndarray, 
     """
     distance_m = np.maximum(np.hypot(offset_m[:, 0], offset_m[:, 1]), 1e-6)
     slope = offset_m[:, 2] / distance_m
-    bins = np.floor(np.degrees(np.arctan2(offset_m[:, 1], offset_m[:, 0]))).astype(np.int64) % 360
+    bins = np.floor(np.degrees(angle_rad(offset_m[:, 1], offset_m[:, 0]))).astype(np.int64) % 360
     highest = np.full(360, -np.inf)
     np.maximum.at(highest, bins, np.where((distance_m > NEAR_CEILING_M) & (above_m > 0.5), slope, -np.inf))
     around = highest[(np.arange(360)[:, None] + np.arange(-CEILING_DEG, CEILING_DEG + 1)[None]) % 360]

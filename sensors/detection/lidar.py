@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from drive_vqa.boxes import overlaps
 from drive_vqa.errors import ConfigError
+from drive_vqa.geometry import angle_rad
 from sensors.detection.box_fit import FACING, Completed, SeenRectangles, complete, extents, fit_angle
 from sensors.detection.clusters import cluster_scales
 from sensors.detection.evidence import Evidence, HeightGrid, height_grid, near_ceiling
@@ -285,7 +286,7 @@ def _hidden_ends(nodes: _Nodes, xy_m: Float[np.ndarray, "n 2"]) -> tuple[Bool[np
     """Whether something nearer stands right beside a node, to its left and to its right as seen from the sensor."""
     bins = round(2 * np.pi / AZIMUTH_BIN_RAD)
     range_m = np.hypot(xy_m[:, 0], xy_m[:, 1])
-    azimuth = np.floor(np.arctan2(xy_m[:, 1], xy_m[:, 0]) / AZIMUTH_BIN_RAD).astype(np.int64)
+    azimuth = np.floor(angle_rad(xy_m[:, 1], xy_m[:, 0]) / AZIMUTH_BIN_RAD).astype(np.int64)
     nearest_m = np.full(bins, np.inf)
     np.minimum.at(nearest_m, azimuth % bins, range_m)
     left, right = np.zeros(len(nodes.members), dtype=bool), np.zeros(len(nodes.members), dtype=bool)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from drive_vqa.errors import ConfigError
-from drive_vqa.geometry import wrap_rad
+from drive_vqa.geometry import angle_rad, wrap_rad
 
 MOVING = (0, 2, 6)
 """nuScenes' `dyn_prop` of what moves: moving, oncoming, crossing moving; 1 and 3 to 5 and 7 stand, are unsure or have stopped."""
@@ -92,7 +92,7 @@ def detect_radar(
         np.isin(dyn_prop[usable], MOVING) & (np.abs(rate_mps) >= 0.25 * config.moving_mps)
     )
     label = _labels(xy_m, rate_mps, moving, config)
-    azimuth_rad = np.arctan2(xy_m[:, 1], xy_m[:, 0])
+    azimuth_rad = angle_rad(xy_m[:, 1], xy_m[:, 0])
     strength = np.nan_to_num(rcs_dbsm[usable], nan=-np.inf)
     rows = [
         _cluster(range_m[group], azimuth_rad[group], rate_mps[group], bool(moving[group[0]]), strength[group])

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from drive_vqa.errors import CalibrationError, LogFormatError
+from drive_vqa.geometry import angle_rad
 from drive_vqa.schema import pose_from_struct
 from sensors.detection_files.boxes import DetectedBoxes, empty_detections
 from sensors.detection_files.json_file import AGAIN, names, numbers, scalars
@@ -81,7 +82,7 @@ def _boxes(boxes: list[Any], frame: Int[np.ndarray, "n"], frames: pa.Table, wher
         score=np.array(scalars(boxes, "detection_score", where), dtype=np.float64),
         centre_m=np.einsum("nji,nj->ni", global_R_ego, centre_m - global_origin_m),
         size_lwh_m=size_wlh_m[:, [1, 0, 2]],
-        yaw_rad=np.arctan2(heading[:, 1], heading[:, 0]),
+        yaw_rad=angle_rad(heading[:, 1], heading[:, 0]),
         velocity_mps=velocity[:, :2],
     )
 

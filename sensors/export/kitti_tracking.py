@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from drive_vqa.boxes import CORNER_SIGNS, EDGES
 from drive_vqa.errors import CalibrationError, StoreError
-from drive_vqa.geometry import wrap_rad
+from drive_vqa.geometry import angle_rad, wrap_rad
 from drive_vqa.store import Store, replacing
 from sensors.readers.kitti import CATEGORY_OF_TYPE, FORMAT, PREFIX
 from sensors.readers.kitti_boxes import bottoms_to_rect, box_rotations, yaws_to_rect
@@ -131,7 +131,7 @@ def _numbers(box: Float[np.ndarray, "n 7"], camera: RectCamera) -> Float[np.ndar
     length_m, width_m, height_m = box[:, 3:6].T
     bottom_m = bottoms_to_rect(box[:, :3], height_m, camera.rect_SE3_ego)
     rotation_y_rad = yaws_to_rect(box[:, 6], camera.rect_SE3_ego)
-    alpha_rad = wrap_rad(rotation_y_rad - np.arctan2(bottom_m[:, 0], bottom_m[:, 2]))
+    alpha_rad = wrap_rad(rotation_y_rad - angle_rad(bottom_m[:, 0], bottom_m[:, 2]))
     size_lwh_m = box[:, 3:6]
     box_px = project_boxes(bottom_m, size_lwh_m, rotation_y_rad, camera)
     return np.column_stack([alpha_rad, box_px, height_m, width_m, length_m, bottom_m, rotation_y_rad])

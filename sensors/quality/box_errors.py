@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from drive_vqa.geometry import angle_rad
 from sensors.quality.centre_mot import Matches
 from sensors.quality.intervals import Mean, mean_with_interval
 from sensors.quality.track_boxes import Comparison
@@ -62,7 +63,7 @@ class BoxErrors:
             moving=np.asarray(np.linalg.norm(truth.velocity_mps[t], axis=-1) > MOVING_MPS),
             position_m=matches.pairs.cost,
             velocity_mps=np.asarray(np.linalg.norm(truth.velocity_mps[t] - fused.velocity_mps[f], axis=-1)),
-            yaw_deg=np.abs(np.degrees(np.arctan2(np.sin(turn), np.cos(turn)))),
+            yaw_deg=np.abs(np.degrees(angle_rad(np.sin(turn), np.cos(turn)))),
             length_m=size_m[:, 0],
             width_m=size_m[:, 1],
             height_m=size_m[:, 2],

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from drive_vqa.geometry import SE3
+from drive_vqa.geometry import SE3, angle_rad
 
 
 def box_rotations(rotation_y_rad: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 3 3"]:
@@ -46,14 +46,14 @@ def rotations_to_ego(rotation_y_rad: Float[np.ndarray, "n"], ego_SE3_rect: SE3) 
 def rotations_y_to_rect(ego_R_box: Float[np.ndarray, "n 3 3"], rect_SE3_ego: SE3) -> Float[np.ndarray, "n"]:
     """`rotation_y` of boxes with a full orientation, (-π, π]: the inverse of `rotations_to_ego`."""
     forward = np.einsum("ij,nj->ni", rect_SE3_ego.rotation, ego_R_box[:, :, 0])
-    return np.asarray(np.arctan2(-forward[:, 2], forward[:, 0]))
+    return np.asarray(angle_rad(-forward[:, 2], forward[:, 0]))
 
 
 def yaws_to_ego(rotation_y_rad: Float[np.ndarray, "n"], ego_SE3_rect: SE3) -> Float[np.ndarray, "n"]:
     """Yaw about the ego's z of each heading, (-π, π]."""
     heading = np.stack([np.cos(rotation_y_rad), -np.sin(rotation_y_rad)])  # rect x and z
     ego = np.einsum("ij,jn->in", ego_SE3_rect.rotation[:2][:, [0, 2]], heading)
-    return np.asarray(np.arctan2(ego[1], ego[0]))
+    return np.asarray(angle_rad(ego[1], ego[0]))
 
 
 def yaws_to_rect(yaw_rad: Float[np.ndarray, "n"], rect_SE3_ego: SE3) -> Float[np.ndarray, "n"]:
@@ -64,4 +64,4 @@ def yaws_to_rect(yaw_rad: Float[np.ndarray, "n"], rect_SE3_ego: SE3) -> Float[np
     """
     ego_from_rect = rect_SE3_ego.rotation.T[:2][:, [0, 2]]
     heading = np.einsum("ij,jn->in", np.linalg.inv(ego_from_rect), np.stack([np.cos(yaw_rad), np.sin(yaw_rad)]))
-    return np.asarray(np.arctan2(-heading[1], heading[0]))
+    return np.asarray(angle_rad(-heading[1], heading[0]))

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from drive_vqa.errors import LogFormatError
+from drive_vqa.geometry import angle_rad
 from sensors.kinematics import estimate_motions
 from sensors.readers.nuscenes_cache import CacheDamagedError, NuscenesCache, open_cache
 from sensors.readers.nuscenes_layout import REFERENCE, pose_values
@@ -95,7 +96,7 @@ def _motion(
     w, x, y, z, *global_xyz_m = global_SE3_box.T
     forward = np.stack([1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)], axis=1)
     global_xyz_m = np.stack(global_xyz_m, axis=1)
-    motion = estimate_motions(track, timestamp_ns, global_xyz_m, np.arctan2(forward[:, 1], forward[:, 0]), INTERVAL_S)
+    motion = estimate_motions(track, timestamp_ns, global_xyz_m, angle_rad(forward[:, 1], forward[:, 0]), INTERVAL_S)
     global_R_ego = Rotation.from_quat(global_SE3_ego[:, [1, 2, 3, 0]]).as_matrix()
     offset_m, place, heading, velocity = global_xyz_m - global_SE3_ego[frame, 4:], {}, {}, {}
     for axis, name in enumerate("xyz"):
@@ -105,7 +106,7 @@ def _motion(
         velocity[f"v{name}_mps"] = np.einsum("nj,nj->n", global_axis, motion.velocity_mps)
     return {
         **place,
-        "yaw_rad": np.arctan2(heading["y"], heading["x"]),
+        "yaw_rad": angle_rad(heading["y"], heading["x"]),
         **velocity,
         "speed_mps": np.hypot(velocity["vx_mps"], velocity["vy_mps"]),
         "yaw_rate_radps": motion.yaw_rate_radps,

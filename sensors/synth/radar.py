@@ -10,7 +10,7 @@ import numpy as np
 import open3d as o3d
 from jaxtyping import Float, Float32, Int
 
-from drive_vqa.geometry import SE3
+from drive_vqa.geometry import SE3, angle_rad
 from sensors.synth.lidar import near_rays
 from sensors.synth.materials import Material
 from sensors.synth.posed import Posed, cast_actor
@@ -88,7 +88,7 @@ def scan(
     chosen = _one_a_cell(distance, owner, radar, rng)
     range_m = distance[chosen].astype(np.float64) + np.where(owner[chosen] >= 0, _DEPTH_IN_BODY_M, 0.0)
     local = beams[chosen] @ global_SE3_radar.rotation
-    bearing = np.arctan2(local[:, 1], local[:, 0]) + rng.normal(0.0, _SIGMA_BEARING_RAD, len(chosen))
+    bearing = angle_rad(local[:, 1], local[:, 0]) + rng.normal(0.0, _SIGMA_BEARING_RAD, len(chosen))
     range_m = range_m + rng.normal(0.0, _SIGMA_RANGE_M, len(chosen))
     ray = np.column_stack([np.cos(bearing), np.sin(bearing)])
     target_mps = np.array([_velocity(posed, who) for who in owner[chosen].tolist()]).reshape(-1, 3)

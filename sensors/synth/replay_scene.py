@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 
 from drive_vqa.errors import LogFormatError
+from drive_vqa.geometry import angle_rad
 from sensors.driving_log import DrivingLog, check_increasing
 from sensors.synth.replay_actors import choose_model, nuscenes_category, paint
 from sensors.synth.scene import Actor, Trajectory
@@ -123,7 +124,7 @@ def _yaw_and_tilt(rotation: Float[np.ndarray, "n 3 3"]) -> tuple[Float[np.ndarra
     """The turn about z that points x where the rotation does, and the rotation vector to be applied before it."""
     if not len(rotation):
         return np.zeros(0), np.zeros((0, 3))
-    yaw = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
+    yaw = angle_rad(rotation[:, 1, 0], rotation[:, 0, 0])
     return yaw, (Rotation.from_euler("z", -yaw[:, None]) * Rotation.from_matrix(rotation)).as_rotvec()
 
 

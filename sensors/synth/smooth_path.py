@@ -25,11 +25,14 @@ def hermite_poses(
     step = table_s_m[i + 1] - table_s_m[i]
     t = ((s_m - table_s_m[i]) / step)[:, None]
     p0, p1 = table_xyh[i], table_xyh[i + 1]
-    d0 = np.column_stack([np.cos(p0[:, 2]), np.sin(p0[:, 2])]) * step[:, None]
-    d1 = np.column_stack([np.cos(p1[:, 2]), np.sin(p1[:, 2])]) * step[:, None]
+    d0, d1 = (_directions(p[:, 2].copy()) * step[:, None] for p in (p0, p1))
     xy = (2 * t**3 - 3 * t**2 + 1) * p0[:, :2] + (t**3 - 2 * t**2 + t) * d0
     xy = xy + (3 * t**2 - 2 * t**3) * p1[:, :2] + (t**3 - t**2) * d1
     return xy, p0[:, 2] + t[:, 0] * (p1[:, 2] - p0[:, 2])
+
+
+def _directions(heading_rad: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n 2"]:
+    return np.column_stack([np.cos(heading_rad), np.sin(heading_rad)])
 
 
 def walking_path(

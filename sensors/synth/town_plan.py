@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from drive_vqa.errors import ConfigError
+from drive_vqa.geometry import angle_rad
 
 LANE_WIDTH_M = 3.4
 PARKING_WIDTH_M = 2.4
@@ -68,7 +69,7 @@ class Bend:
         wave = 2 * np.pi / np.array(self.periods_m)
         slope = np.array(self.amplitudes_m) * wave * np.cos(plan_uv_m[:, ::-1] * wave + np.array(self.phases_rad))
         direction = plan_direction + slope * plan_direction[:, ::-1]
-        heading: Float[np.ndarray, "n"] = np.unwrap(np.arctan2(direction[:, 1], direction[:, 0]))
+        heading: Float[np.ndarray, "n"] = np.unwrap(angle_rad(direction[:, 1], direction[:, 0]))
         return heading
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from drive_vqa.errors import ConfigError
+from drive_vqa.geometry import angle_rad
 from sensors.synth.cast import draw_cast
 from sensors.synth.fleet import Body, Rgb
 from sensors.synth.lane_network import LaneNetwork, lane_network
@@ -73,7 +74,7 @@ def _vehicle_track(network: LaneNetwork, body: Body, record: LaneRecord, at_cent
     axle, heading = network.poses(record.lane, record.s_m, record.offset_m)
     if body.long:
         front, _ = network.poses(record.front_lane, record.front_s_m, record.offset_m)
-        heading = np.arctan2(front[:, 1] - axle[:, 1], front[:, 0] - axle[:, 0])
+        heading = angle_rad(front[:, 1] - axle[:, 1], front[:, 0] - axle[:, 0])
     yaw = np.unwrap(heading + np.arctan(record.slope))
     ahead = body.centre_m if at_centre else 0.0
     xy = axle + ahead * np.column_stack([np.cos(yaw), np.sin(yaw)])

@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 from scipy.special import expit
 
-from drive_vqa.geometry import wrap_rad
+from drive_vqa.geometry import angle_rad, wrap_rad
 from drive_vqa.schema import TABLES
 from sensors.annotated_tracks import track_table
 from sensors.camera import OrientedBoxes
@@ -110,7 +110,7 @@ def _table(
         "category": names,
         **dict(zip(("x_m", "y_m", "z_m"), boxes.centre_m.T, strict=True)),
         **dict(zip(("length_m", "width_m", "height_m"), 2.0 * boxes.half_m.T, strict=True)),
-        "yaw_rad": np.arctan2(boxes.rotation[:, 1, 0], boxes.rotation[:, 0, 0]),
+        "yaw_rad": angle_rad(boxes.rotation[:, 1, 0], boxes.rotation[:, 0, 0]),
         "vx_mps": ego_velocity_mps[:, 0],
         "vy_mps": ego_velocity_mps[:, 1],
         "speed_mps": speed_mps,
@@ -151,7 +151,7 @@ def _in_ego(
     origin_m = np.stack([pose.translation_m for pose in path.track_SE3_ego])[place]
     centre_m = np.einsum("nji,nj->ni", rotation, np.column_stack([steps.mean[:, :2], steps.shape[:, 0]]) - origin_m)
     ahead = np.einsum("nji,nj->ni", rotation, np.column_stack([np.cos(yaw_rad), np.sin(yaw_rad), 0.0 * yaw_rad]))
-    ego_yaw_rad = wrap_rad(np.arctan2(ahead[:, 1], ahead[:, 0]))
+    ego_yaw_rad = wrap_rad(angle_rad(ahead[:, 1], ahead[:, 0]))
     cos, sin, zero = np.cos(ego_yaw_rad), np.sin(ego_yaw_rad), np.zeros(len(ego_yaw_rad))
     rows = [[cos, -sin, zero], [sin, cos, zero], [zero, zero, zero + 1.0]]
     upright = np.stack([np.stack(row, axis=-1) for row in rows], axis=1)

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.errors import CalibrationError, LogFormatError
-from drive_vqa.geometry import SE3
+from drive_vqa.geometry import SE3, angle_rad
 from sensors.camera import PinholeCamera
 from sensors.driving_log import check_increasing
 from sensors.tracking.settings import BoxNoise
@@ -229,7 +229,7 @@ def _boxes(
     return Boxes(
         row=row,
         xyz_m=xyz_m,
-        yaw_rad=np.arctan2(ahead[:, 1], ahead[:, 0]),
+        yaw_rad=angle_rad(ahead[:, 1], ahead[:, 0]),
         size_m=size_m,
         velocity_mps=np.einsum("nij,nj->ni", rotation[:, :2, :2], velocity_mps),
         variance_m2=spread_m**2,

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from drive_vqa.boxes import box_corners
-from drive_vqa.geometry import SE3, wrap_rad
+from drive_vqa.geometry import SE3, angle_rad, wrap_rad
 from sensors.camera import PinholeCamera
 from sensors.tracking.motion import SIZE, VX, VY, YAW, X, Y
 
@@ -83,7 +83,7 @@ def _camera_jacobian(
 def _reading(boxes_px: Float[np.ndarray, "m 4"], camera: PinholeCamera) -> Float[np.ndarray, "m 3"]:
     """Bearing of the middle, log width and log height of image boxes."""
     u0, v0, u1, v1 = boxes_px.T
-    bearing = np.arctan2(0.5 * (u0 + u1) - camera.intrinsics[0, 2], camera.intrinsics[0, 0])
+    bearing = angle_rad(0.5 * (u0 + u1) - camera.intrinsics[0, 2], camera.intrinsics[0, 0])
     return np.stack([bearing, np.log(np.maximum(u1 - u0, 1.0)), np.log(np.maximum(v1 - v0, 1.0))], axis=1)
 
 
@@ -101,7 +101,7 @@ def predict_radar(mean: Float[np.ndarray, "n 6"], size_m: Float[np.ndarray, "n 3
     offset_m = mean[:, :2] - track_SE3_radar.translation_m[:2]
     distance_m = np.maximum(np.hypot(offset_m[:, 0], offset_m[:, 1]), 0.5)
     along = offset_m / distance_m[:, None]
-    facing = np.arctan2(along[:, 1], along[:, 0]) - mean[:, YAW]
+    facing = angle_rad(along[:, 1], along[:, 0]) - mean[:, YAW]
     reach_m = _reach(facing, size_m)
     across_m = _reach(facing + 0.5 * np.pi, size_m)
     velocity_mps = mean[:, VX : VY + 1]
@@ -112,7 +112,7 @@ def predict_radar(mean: Float[np.ndarray, "n 6"], size_m: Float[np.ndarray, "n 3
     jacobian[:, 1, X : Y + 1] = cross / distance_m[:, None]
     jacobian[:, 2, VX : VY + 1] = along
     jacobian[:, 2, X : Y + 1] = cross * ((cross * velocity_mps).sum(axis=1) / distance_m)[:, None]
-    azimuth = wrap_rad(np.arctan2(along[:, 1], along[:, 0]) - track_SE3_radar.yaw_rad)
+    azimuth = wrap_rad(angle_rad(along[:, 1], along[:, 0]) - track_SE3_radar.yaw_rad)
     reading = np.stack([np.maximum(distance_m - reach_m, 0.1), azimuth, rate_mps], axis=1)
     variance = np.stack(
         [

@@ -105,7 +105,8 @@ def drive_forward(mean: Mean, cov: Cov, slip_m2ps2: Float[np.ndarray, "n"]) -> t
         cov: of each track.
         slip_m2ps2: variance of that speed; infinity for what can move any way.
     """
-    cos, sin = np.cos(mean[:, YAW]), np.sin(mean[:, YAW])
+    yaw_rad = mean[:, YAW].copy()  # whole, see drive_vqa.geometry.angle_rad
+    cos, sin = np.cos(yaw_rad), np.sin(yaw_rad)
     vx, vy = mean[:, VX], mean[:, VY]
     jacobian = np.zeros((len(mean), SIZE))
     jacobian[:, VX], jacobian[:, VY], jacobian[:, YAW] = -sin, cos, -(vx * cos + vy * sin)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pyquaternion import Quaternion
 
 from drive_vqa.errors import CalibrationError
-from drive_vqa.geometry import SE3, bearing_deg, clock_hour, interpolate, wrap_deg, wrap_rad
+from drive_vqa.geometry import SE3, angle_rad, bearing_deg, clock_hour, interpolate, wrap_deg, wrap_rad
 
 finite = st.floats(-1e3, 1e3)
 quaternions = st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.1)
@@ -91,3 +91,15 @@ def test_bearing_is_left_positive(x_m, y_m, degrees):
 )
 def test_clock_sectors_are_centred_on_the_hour(bearing, hour):
     assert clock_hour(bearing) == hour
+
+
+def test_angles_do_not_depend_on_where_their_arrays_lie():
+    """A column beside its result in memory takes another way through numpy on some processors."""
+    xy = np.random.default_rng(0).normal(size=(401, 2))
+    whole = angle_rad(xy[:, 1].copy(), xy[:, 0].copy())
+    for gap in range(4):
+        room = np.empty(2 * len(xy) + gap)
+        apart = room[gap:].reshape(-1, 2)
+        apart[...] = xy
+        assert np.array_equal(angle_rad(apart[:, 1], apart[:, 0]), whole)
+    assert angle_rad(1.0, 0.0) == np.pi / 2

@@ -160,6 +160,15 @@ def test_a_server_that_is_gone_is_told_in_one_sentence(world, served, by_id, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["p.errors.jsonl"]
 
 
+@pytest.fixture
+def interruptible():
+    """Children of a shell's background jobs are deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_all_requests_and_can_be_gone_on_from(world, server, served, by_id, tmp_path):
     out, ended = tmp_path / "p.parquet", threading.Event()
 
