@@ -260,5 +260,5 @@ def open_image(
             if shown_px is not None:
                 image.draft("RGB", shown_px)
             return image.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as error:
         raise LogFormatError(f"{path} is not a readable image ({error}): restore the file") from error

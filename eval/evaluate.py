@@ -2,6 +2,7 @@
 
     EVAL/scores.parquet            one row an answer: parsed value or why not, success
     EVAL/baseline_scores.parquet   the same for the baselines; `model` is the baseline's name, no text
+    EVAL/unanswered.parquet        `qa_id` of the questions that were asked and have no answer
     EVAL/metrics.json              dotted name → value, n, low, high, clusters, cluster_kind (docs/metrics.md says what each is)
     EVAL/calibration.json          curves of confidence against success, from repeated answers (eval.calibration)
     EVAL/config.yaml               what was evaluated
@@ -21,6 +22,7 @@ what they claim is grounded.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,9 +48,9 @@ from eval.headline import headline_sentence
 from eval.judged import Judged, differences, judge_baselines, judge_predictions
 from eval.panel import Answered, Sample, estimates, hallucination_on_control, panel
 from eval.predict.questions import asked_ids
-from eval.predict.selection import Selection, left_out_of, selection_of
+from eval.predict.selection import Selection, control_asked, left_out_of, selection_of
 from eval.predictions import read_predictions
-from eval.score_files import baseline_rows, score_rows, write_scores
+from eval.score_files import baseline_rows, score_rows, write_scores, write_unanswered
 from eval.statistics import Estimate
 from eval.tracked import track_evaluation
 
@@ -120,8 +122,10 @@ def evaluate(
     config = {**_config(store, predictions, out, asked, judged), "traces": traces, "controls": sorted(others)}
     headline = headline_sentence(config, metrics)
     out.mkdir(parents=True, exist_ok=True)
+    (out / "metrics.json").unlink(missing_ok=True)  # written last: where it is, all the other files belong to it
     write_scores(score_rows(judged), out / "scores.parquet")
     write_scores(baseline_rows(baselines), out / "baseline_scores.parquet")
+    write_unanswered(judged.answered, out / "unanswered.parquet")
     write_json(out / "calibration.json", calibration.curves)
     with replacing(out / "config.yaml") as temporary:
         temporary.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
@@ -134,12 +138,23 @@ def _asked(store: Store, predictions: Path, split: str | None, selection: Select
     """The answers and the questions that they are to; every answered question must be the store's."""
     told = read_predictions(predictions)
     splits = _splits(store, told, predictions, split)
-    selection = selection or selection_of(predictions)
+    chosen, selection = selection is not None, selection or selection_of(predictions)
     if selection is None or [selection.split] != splits:
         cases = read_cases(store, splits)
         return _Asked(told, cases, splits, None, len(cases))
     cases = read_cases(store, splits, _asked_ids(store, selection, predictions))
+    if not chosen:
+        _refuse_others(told, cases, predictions)
     return _Asked(told, cases, splits, selection, len(asked_ids(store, Selection(selection.split))))
+
+
+def _refuse_others(told: pd.DataFrame, cases: pd.DataFrame, predictions: Path) -> None:
+    """Answers to questions that the file says were not asked would go unscored, the wrong ones too."""
+    others = told["qa_id"][~told["qa_id"].isin(cases["qa_id"])]
+    if len(others):
+        raise PredictionError(
+            f"{predictions} answers question {others.iloc[0]!r} and says that it was not asked: predict again"
+        )
 
 
 def _asked_ids(store: Store, selection: Selection, predictions: Path) -> pa.StringArray:
@@ -173,10 +188,15 @@ def _controls(store: Store, cases: pd.DataFrame, controls: Mapping[str, Path]) -
         if not name.isidentifier():
             raise ConfigError(f"a control cannot be called {name!r}: take letters, digits and _")
         told = read_predictions(path)
+        under = control_asked(path)
+        if under not in (None, name):
+            raise ConfigError(f"{path} was asked {f'under {under}' if under else 'as stored'}: it is no control {name}")
         _splits(store, told, path, None)
         selection = selection_of(path)
         ids = told["qa_id"] if selection is None else _asked_ids(store, selection, path).to_pandas()
         asked = cases[cases["qa_id"].isin(ids)].reset_index(drop=True)
+        if asked.empty:
+            raise PredictionError(f"{path} answers none of the questions that are evaluated: ask the same under {name}")
         others[name] = judge_predictions(asked, told).answered
     return others
 
@@ -231,6 +251,7 @@ def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: J
         "selection": _chosen(asked.selection),
         "questions_of_split": asked.questions_of_split,
         "questions": len(asked.cases),
+        "questions_sha256": hashlib.sha256("\n".join(sorted(asked.cases["qa_id"])).encode()).hexdigest(),
         "answered": int(judged.answered.present.sum()),
         "answers": len(judged.read),
         "samples_per_question": int(of_question.max()) if len(of_question) else 0,

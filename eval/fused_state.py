@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store
 from eval.present import STATE, tracks_and_frames
 
@@ -24,8 +25,13 @@ def fused_state(fused: Store, cases: pd.DataFrame, state: pd.DataFrame) -> pd.Da
         cases: see `eval.cases.read_cases`.
         state: the true one, row by row to the cases, to find the objects by.
     """
+    source = fused.manifest().get("steps", {}).get("fuse", {}).get("source")
+    if source == "annotations":
+        raise ConfigError(f"{fused.root} has tracks fused from annotations: run `drive-vqa fuse STORE --from sensors`")
     asked = pd.concat([cases[OBJECT], state[["x_m", "y_m"]]], axis=1).drop_duplicates(OBJECT)
     known = set(fused.log_ids("tracks"))
+    if not known & set(asked["log_id"]):
+        raise ConfigError(f"{fused.root} has none of the logs that are evaluated: ingest the same logs, then fuse them")
     parts = [
         _of_log(fused, str(log_id), objects)
         for log_id, objects in asked.groupby("log_id", sort=False)

@@ -194,7 +194,7 @@ def _read_yaml(path: Path) -> Any:
         node = yaml.compose(text, _Loader)
         twice = next(_keys_given_twice(node), None)
         content = None if node is None else _Loader("").construct_document(node)
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"gate {path} cannot be read: {' '.join(str(error).split()):.300}") from error
     if twice is not None:
         raise ConfigError(f"gate {path} gives the key {twice!r:.80} twice in one place: keep one")
@@ -241,7 +241,7 @@ def _verdict(name: str, limit: Limit, measured: Measured) -> Verdict:
     if measured.n < limit.min_n:
         return broken(f"is {in_words(measured)}: fewer than {limit.min_n:,} cases")
     low, high = (measured.low, measured.high) if limit.on == "bound" else (measured.value, measured.value)
-    if low is None or high is None:
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
         return broken(f"is {in_words(measured)}: without an interval its bound cannot be held against a limit")
     sides = []
     if limit.at_least is not None:

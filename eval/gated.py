@@ -6,13 +6,11 @@ EVAL/gate.md    the verdicts, broken limits first
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from drive_vqa.errors import StoreError
 from eval.gate import GateResult, check_gate
 from eval.gate_files import write_junit, write_summary
-from eval.statistics import Estimate
+from eval.report.inputs import read_metrics
 from eval.tracked import keep_with_evaluation
 
 
@@ -27,19 +25,9 @@ def gate_evaluation(evaluation: Path, gate: Path) -> GateResult:
         StoreError: it is no evaluation.
         ConfigError: the gate cannot be read or names no metric.
     """
-    result = check_gate(_metrics(evaluation / "metrics.json"), gate)
+    result = check_gate(read_metrics(evaluation / "metrics.json"), gate)
     files = [evaluation / "gate.xml", evaluation / "gate.md"]
     write_junit(result, files[0])
     write_summary(result, files[1])
     keep_with_evaluation(evaluation, files, {"gate": "passed" if result.passed else "failed"})
     return result
-
-
-def _metrics(path: Path) -> dict[str, Estimate]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): Estimate(**entry) for name, entry in content.items()}
-    except FileNotFoundError as error:
-        raise StoreError(f"{path.parent} is not an evaluation: make one with `drive-vqa evaluate`") from error
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise StoreError(f"{path} is damaged ({error}): run `drive-vqa evaluate` again") from error

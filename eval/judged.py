@@ -9,7 +9,7 @@ import pandas as pd
 
 from drive_vqa.schema import TRUTH
 from drive_vqa.store import Store
-from eval.baselines import baseline_answers
+from eval.baselines import USUAL, baseline_answers
 from eval.cases import NUMBERS, find_targets, no_answers, object_column, read_training
 from eval.panel import Answered, Sample, success_cells
 from eval.panel.answered import share_of
@@ -63,7 +63,10 @@ def judge_baselines(store: Store, cases: pd.DataFrame, fused: Store | None = Non
         fused: see `eval.baselines.baseline_answers`.
     """
     found, asked = {}, pd.MultiIndex.from_frame(cases[["type", "form"]])
+    learned = USUAL if (cases["split"] == "train").any() else ()
     for name, answers in baseline_answers(store, cases, read_training(store), fused).items():
+        if name in learned:
+            continue  # they know the answers
         can = asked.isin(asked[answers["answered"]].unique())
         own, answers = cases[can].reset_index(drop=True), answers[can].reset_index(drop=True)
         answers["failure"] = object_column(np.array([NO_ANSWER, None])[answers["answered"].to_numpy(dtype=np.int64)])

@@ -25,6 +25,13 @@ def write_scores(scores: pa.Table, path: Path) -> None:
         pq.write_table(data, temporary, compression="zstd")
 
 
+def write_unanswered(answered: Answered, path: Path) -> None:
+    """Write which questions have no answer."""
+    missing = answered.cases["qa_id"][~answered.present]
+    with replacing(path) as temporary:
+        pq.write_table(pa.table({"qa_id": pa.array(missing.tolist(), pa.string())}), temporary, compression="zstd")
+
+
 def score_rows(judged: Judged) -> pa.Table:
     """One row an answer, ordered by id and sample."""
     return _as_scores(judged.read, judged.verdicts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from drive_vqa.config import flatten
 from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store
 from drive_vqa.tracking import default_uri, mlflow_run
+from drive_vqa.tracking.failures import redacted
+from drive_vqa.tracking.names import URI_VARIABLE
 from eval.statistics import Estimate
 
 logger = logging.getLogger(__name__)
@@ -100,11 +103,18 @@ def _uri_of(out: Path) -> str | None:
         uri = json.loads((out / OPENED).read_text(encoding="utf-8"))["tracking_uri"]
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return uri if isinstance(uri, str) else None
+    return uri if isinstance(uri, str) and _is_trusted(uri) else None
+
+
+def _is_trusted(uri: str) -> bool:
+    """A folder that came from elsewhere must not choose who gets the files and the user's MLflow token, nor where one is made."""
+    if uri.startswith("sqlite:"):
+        return Path(uri.removeprefix("sqlite:///")).is_file()
+    return uri == redacted(os.environ.get(URI_VARIABLE, ""))
 
 
 def data_digest(store: Store, config: Mapping[str, Any]) -> str:
     """Of the questions of the store and of which were asked: SHA-256 over their files' digests and the selection."""
     files = {log_id: store.digest("questions", log_id) for log_id in store.log_ids("questions")}
-    content = json.dumps([files, config["split"], config["selection"]], sort_keys=True)
+    content = json.dumps([files, config["questions_sha256"], config["selection"].get("regions")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

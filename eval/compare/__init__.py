@@ -5,11 +5,12 @@
     OUT/comparison.md     the verdict and the surest changes, for a pull request
     OUT/comparison.html   all of it on one page that needs nothing else
 
-The first evaluation is the base. Compared are the questions that every run has a scored answer to; how many others each has is
-told. comparison.json, keys in this order of meaning:
+The first evaluation is the base. Compared are the questions that every run was asked and any of them answered; how many others
+each was asked is told. comparison.json, keys in this order of meaning:
 
     questions, logs                    that are compared
-    base                               name, evaluation, model, split, left_out (scored questions that are not compared)
+    base                               name, evaluation, model, split, left_out (questions that are not compared),
+                                       unanswered (of those that are: no answer, which is wrong)
     runs[]                             the same of each other run, and
       summary                          one sentence
       comparisons                      kind → how many p-values were corrected together

@@ -30,7 +30,7 @@ KINDS: dict[Kind, re.Pattern[str]] = {
     "headline": re.compile(
         r"accuracy|localization\.(mlsr|tlc|lsr\.t\d|sr_\w+)|speed\.sr\.\w+|prediction\.\w+|grounding\.(tiou|miou)"
     ),
-    "safety": re.compile(r"safety\.[^.]+|safety\.[^.]+\.(class|range)\.[^.]+|parse\.failure_rate"),
+    "safety": re.compile(r"safety\.[^.]+(\.stated)?|safety\.[^.]+\.(class|range)\.[^.]+|parse\.failure_rate"),
     "slice": re.compile(
         r"slice\.(?!log\.)[^.]+\.[^.]+\.(accuracy|localization\.mlsr|localization\.tlc)|(family|form|type)\.[^.]+\.accuracy"
     ),

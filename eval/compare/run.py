@@ -80,7 +80,8 @@ def _head(paired: Paired, run: Run) -> dict[str, Any]:
         "evaluation": str(run.evaluation),
         "model": str(run.config.get("model", "")),
         "split": str(run.config.get("split", "")),
-        "left_out": run.scored - len(paired.cases),
+        "left_out": run.asked - len(paired.cases),
+        "unanswered": run.unanswered,
     }
 
 

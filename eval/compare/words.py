@@ -25,6 +25,7 @@ def summary(base: str, run: Mapping[str, Any]) -> str:
         f"{run['name']} against {base}: {len(worse)} regression{_s(worse)} and {len(suspected)} suspected{first}, "
         f"{len(better)} improvement{_s(better)} among {tested} tested metrics; "
         f"{flips['lost']:,} answers lost ({flips['dangerous']:,} dangerously), {flips['gained']:,} gained."
+        + (f" {run['unanswered']:,} questions have no answer and count as wrong." if run["unanswered"] else "")
     )
 
 

@@ -17,6 +17,7 @@ def prediction(answered: Answered, targets: Targets) -> Iterator[tuple[str, Samp
     asked = targets.take((targets.rows[:, 1:] >= 0).all(axis=1))
     truth_xy_m, answer_xy_m = (places[:, 1:] for places in answered.places_m(asked))
     errors_m = trajectory.displacement_m(truth_xy_m, answer_xy_m)
+    whole = np.isfinite(errors_m).all(axis=1)
     along_m, across_m = np.moveaxis(np.abs(answer_xy_m - truth_xy_m).mean(axis=1), -1, 0)
     for name, values in (
         ("ade_m", trajectory.average_displacement_m(errors_m)),
@@ -24,6 +25,5 @@ def prediction(answered: Answered, targets: Targets) -> Iterator[tuple[str, Samp
         ("longitudinal_error_m", along_m),
         ("lateral_error_m", across_m),
     ):
-        known = np.isfinite(values)
-        yield f"prediction.{name}", Sample(values[known], asked.anchors[known])
+        yield f"prediction.{name}", Sample(values[whole], asked.anchors[whole])
     yield "prediction.miss_rate_2m", share_of(trajectory.missed(errors_m), asked.anchors)

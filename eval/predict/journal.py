@@ -91,7 +91,9 @@ class Journal:
         """
         with self.path.open("rb") as file:
             head, place = file.readline(), file.tell()
-            if not head.endswith(b"\n") or (head.startswith(HEAD) and not file.peek(1)):  # it holds no answers
+            if HEAD.startswith(head[: len(HEAD)]) and not (
+                head.endswith(b"\n") and file.peek(1)
+            ):  # it holds no answers
                 os.ftruncate(self.descriptor, 0)
                 _write_all(self.descriptor, _line(binding))
                 return

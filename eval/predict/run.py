@@ -34,13 +34,10 @@ from eval.predict.batches import in_batches
 from eval.predict.journal import Journal, open_journal
 from eval.predict.outcome import Outcome, Prices
 from eval.predict.questions import ids_by_log, read_prompted
-from eval.predict.selection import LEFT_OUT_KEY, SELECTION_KEY, Selection
+from eval.predict.selection import ASKED_KEY, LEFT_OUT_KEY, SELECTION_KEY, Selection
 from eval.predictions import storable
 
 logger = logging.getLogger(__name__)
-
-ASKED_KEY = b"drive_vqa.asked"
-"""Of the metadata of a predictions file: how questions were asked, and what it cost."""
 
 ERRORS = ".errors.jsonl"
 

@@ -26,6 +26,7 @@ from drive_vqa.store import Store
 
 SELECTION_KEY = b"drive_vqa.selection"
 LEFT_OUT_KEY = b"drive_vqa.left_out"
+ASKED_KEY = b"drive_vqa.asked"
 """Of the metadata of a predictions file."""
 
 NAMED = {
@@ -101,6 +102,13 @@ def left_out_of(path: Path) -> list[str]:
     """The `qa_id` of selected questions that could not be asked under the control of a predictions file; errors as above."""
     told: list[str] | None = _told(path, LEFT_OUT_KEY, list[str])
     return told or []
+
+
+def control_asked(path: Path) -> str | None:
+    """Name of the control that a predictions file was asked under, "" for none; None: it does not say; errors as above."""
+    told: dict[str, Any] | None = _told(path, ASKED_KEY, dict[str, Any])
+    name = ((told or {}).get("settings") or {}).get("control")
+    return name if isinstance(name, str) else None
 
 
 def _told(path: Path, key: bytes, kind: Any) -> Any:

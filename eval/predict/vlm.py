@@ -106,6 +106,6 @@ def _asking(vlm: Vlm, max_new_tokens: int | None, control: Control, sampling: Sa
 
 
 def _of_batch(sampling: Sampling, batch: Sequence[PromptedQuestion]) -> Sampling:
-    """The sampling of one batch follows from the first that is asked in it, so that a run that goes on draws as it would have."""
+    """The sampling of one batch follows from the first asked in it: who goes on after a whole batch draws as if never stopped."""
     content = f"{sampling.seed} {batch[0].question['qa_id']} {batch[0].sample}"
     return replace(sampling, seed=int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big"))

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import yaml
 
 from drive_vqa.errors import StoreError
@@ -60,6 +61,7 @@ class Evaluation:
         store: what was asked about.
         answers: one row an answer of the model, first sample only, joined with its question.
         baselines: the same for the baselines; the column `model` names them.
+        unanswered: `qa_id` of the questions that were asked and have no answer.
     """
 
     root: Path
@@ -68,6 +70,7 @@ class Evaluation:
     store: Store
     answers: pd.DataFrame
     baselines: pd.DataFrame
+    unanswered: tuple[str, ...] = ()
 
     def group(self, log_id: str, group_id: str) -> dict[str, Any]:
         """The row of the `groups` table.
@@ -111,7 +114,17 @@ def read_evaluation(root: Path) -> Evaluation:
     joined = _answers(scores, questions)
     if joined.empty:
         raise StoreError(f"{root} scores no question of {store.root}: run `drive-vqa evaluate` on this store again")
-    return Evaluation(root, config, read_metrics(root / "metrics.json"), store, joined, _answers(baselines, questions))
+    others, missing = _answers(baselines, questions), _read_unanswered(root / "unanswered.parquet")
+    return Evaluation(root, config, read_metrics(root / "metrics.json"), store, joined, others, missing)
+
+
+class _WithoutAliases(yaml.SafeLoader):
+    """Plain data; a few aliases (`*name`) would unfold to more than memory holds when a value is told."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases")
+        return super().compose_node(parent, index)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -121,12 +134,13 @@ def read_config(path: Path) -> dict[str, Any]:
         StoreError: the file is missing or damaged, or names no store.
     """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        config = yaml.load(text, _WithoutAliases)  # noqa: S506 - a safe loader
     except FileNotFoundError as error:
         raise StoreError(
             f"{path.parent} is not an evaluation (no {path.name}): make one with `drive-vqa evaluate`"
         ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise StoreError(f"{path} cannot be read: run `drive-vqa evaluate` again") from error
     if not isinstance(config, dict) or "store" not in config:
         raise StoreError(f"{path} does not name the store that was scored: run `drive-vqa evaluate` again")
@@ -146,7 +160,7 @@ def read_metrics(path: Path) -> dict[str, Number]:
         raise StoreError(
             f"{path.parent} is not an evaluation (no {path.name}): make one with `drive-vqa evaluate`"
         ) from error
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged ({error}): run `drive-vqa evaluate` again") from error
 
 
@@ -163,6 +177,15 @@ def _number(entry: dict[str, Any]) -> Number:
 
 def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _read_unanswered(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, pq.read_table(path, columns=["qa_id"])["qa_id"].to_pylist()))
+    except FileNotFoundError:
+        return ()
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path} is damaged: run `drive-vqa evaluate` again") from error
 
 
 def read_scores(path: Path) -> pa.Table:

@@ -146,9 +146,8 @@ def section_3(targets):
         pairs = [(place(one[t], "truth"), place(one[t], "said")) for t in (1, 2, 3)]
         apart = [math.dist(*pair) if pair[1] is not None else None for pair in pairs]
         metrics["miss_rate_2m"].append(any(error is None or error > 2 for error in apart))
-        if apart[-1] is not None:
-            metrics["fde_m"].append(apart[-1])
         if None not in apart:
+            metrics["fde_m"].append(apart[-1])
             metrics["ade_m"].append(sum(apart) / 3)
             metrics["longitudinal_error_m"].append(sum(abs(said[0] - truth[0]) for truth, said in pairs) / 3)
             metrics["lateral_error_m"].append(sum(abs(said[1] - truth[1]) for truth, said in pairs) / 3)

@@ -185,6 +185,7 @@ def test_files_say_what_was_evaluated(world, tmp_path):
         "config.yaml",
         "metrics.json",
         "scores.parquet",
+        "unanswered.parquet",
     ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drive_vqa.errors import ConfigError
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
 from eval.baselines import baseline_answers
@@ -70,3 +71,15 @@ def test_constant_velocity_goes_on_from_fused_tracks(world, fused, cases):
     assert told["distance_m"] == pytest.approx(np.hypot(x_m, y_m))
     assert not of(answers["constant_velocity_fused"], cases, "a-0-localization_t2-2")["answered"]
     assert "constant_velocity_fused" not in baseline_answers(world, cases, read_training(world))
+
+
+def test_labels_are_no_fused_tracks(world, cases, tmp_path):
+    labels = Store.create(tmp_path / "labels")
+    labels.write_manifest("fuse", {"source": "annotations"})
+    with pytest.raises(ConfigError, match="--from sensors"):
+        fused_state(labels, cases, present_state(world, cases))
+
+
+def test_a_store_of_other_logs_is_refused(world, cases, tmp_path):
+    with pytest.raises(ConfigError, match="none of the logs"):
+        fused_state(Store.create(tmp_path / "empty"), cases, present_state(world, cases))

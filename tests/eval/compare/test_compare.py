@@ -6,14 +6,17 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from drive_vqa.errors import ConfigError, PredictionError, StoreError
+from drive_vqa.store import Store
 from eval.compare import compare
 from eval.compare.pairing import run_names
 from eval.evaluate import evaluate
+from eval.predict.selection import SELECTION_KEY, Selection
 from tests.eval.conftest import write_world
 
 LOGS = 8
@@ -188,7 +191,7 @@ def test_nothing_in_common_is_one_clear_error(runs, tmp_path):
     folders = [
         part_of(runs[name], runs["root"] / f"only-{log}", log) for name, log in (("true", "log0"), ("worse", "log1"))
     ]
-    with pytest.raises(PredictionError, match="no scored question in common"):
+    with pytest.raises(PredictionError, match="were asked no question in common"):
         compare(folders, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -196,3 +199,30 @@ def test_nothing_in_common_is_one_clear_error(runs, tmp_path):
 def test_runs_are_called_by_the_ends_of_their_paths_that_differ():
     assert run_names([Path("/a/one/eval"), Path("/a/two/eval")]) == ["one/eval", "two/eval"]
     assert run_names([Path("/a/x"), Path("/b/y")]) == ["x", "y"]
+
+
+def test_who_answers_only_what_it_gets_right_is_worse(runs, tmp_path):
+    store, true = Store.open(runs["root"] / "store"), true_answers(Store.open(runs["root"] / "store"))
+    some = {key: text for key, text in true.items() if "-localization_t3-" not in key}
+    path = tmp_path / "some.parquet"
+    rows = [{"qa_id": key, "text": text, "model": "some", "sample": 0} for key, text in some.items()]
+    table = pa.Table.from_pylist(rows).replace_schema_metadata({SELECTION_KEY: Selection("test").as_json()})
+    pq.write_table(table, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
+        evaluate(store, path, tmp_path / "some")
+    told = compare([runs["true"], tmp_path / "some"], tmp_path / "out")
+    content = json.loads((tmp_path / "out/comparison.json").read_text())
+    assert content["questions"] == len(true)
+    assert content["runs"][0]["unanswered"] == len(true) - len(some)
+    assert content["runs"][0]["flips"]["lost"] == len(true) - len(some)
+    assert f"{len(true) - len(some)} questions have no answer and count as wrong." in told
+    mlsr = next(one for one in content["runs"][0]["metrics"] if one["metric"] == "localization.mlsr")
+    assert (mlsr["base"], mlsr["other"]) == (1.0, 0.75)
+
+
+def test_runs_on_other_truths_are_not_compared(runs, tmp_path):
+    store = write_world(tmp_path / "store", {f"log{index}": "test" for index in range(2)}, frames=2)
+    other = scored(store, tmp_path / "other", true_answers(store))
+    with pytest.raises(PredictionError, match="differ\\): evaluate both with one store"):
+        compare([runs["true"], other], tmp_path / "out")

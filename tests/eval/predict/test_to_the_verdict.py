@@ -52,7 +52,7 @@ def test_all_the_way(predicted, tmp_path):
     ]
     assert pq.read_table(tmp_path / "right.parquet").num_rows == len(asked)
     words = ["evaluate", predicted.root, "--gate", tmp_path / "gate.yaml", "--tracking-uri", uri]
-    right = [*words, "--predictions", tmp_path / "right.parquet", "--control", f"blank={tmp_path / 'wrong.parquet'}"]
+    right = [*words, "--predictions", tmp_path / "right.parquet", "--control", f"no_image={tmp_path / 'wrong.parquet'}"]
     # log b has other truths than a, so not all are right
     assert run(*right, "--out", tmp_path / "eval", "--step", 7, "--fused", predicted.root) == 1
     metrics = json.loads((tmp_path / "eval/metrics.json").read_text())
@@ -63,10 +63,10 @@ def test_all_the_way(predicted, tmp_path):
         {"types": sorted(TYPES)},
     )
     assert config["questions_of_split"] > config["questions"]
-    assert metrics["control.blank.localization.mlsr"]["value"] == 0.0
-    assert metrics["versus.control.blank.localization.mlsr"]["value"] == metrics["localization.mlsr"]["value"]
+    assert metrics["control.no_image.localization.mlsr"]["value"] == 0.0
+    assert metrics["versus.control.no_image.localization.mlsr"]["value"] == metrics["localization.mlsr"]["value"]
     assert metrics["baseline.constant_velocity_fused.localization.mlsr"]["value"] == 1.0
-    assert "safety.hallucination_rate.blank" in metrics
+    assert "safety.hallucination_rate.no_image" in metrics
     assert run("report", tmp_path / "eval", "--out", tmp_path / "report.html") == 0
     assert run(*words, "--predictions", tmp_path / "wrong.parquet", "--out", tmp_path / "worse") == 1
     assert (
