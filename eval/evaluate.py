@@ -42,6 +42,7 @@ from eval.calibration import calibrate
 from eval.cases import read_cases, splits_of_questions
 from eval.consistency.probes import TURNED_BACK, probe_samples
 from eval.consistency.single_run import consistency_samples
+from eval.controls.by_name import NAMES
 from eval.critical import critical_samples
 from eval.evidence.table import evidence_metrics
 from eval.headline import headline_sentence
@@ -92,7 +93,7 @@ def evaluate(
         split: evaluate this one; default: all splits that the predictions touch.
         selection: the questions that were asked; default: what the predictions file says of it.
         traces: dialect of the reasoning traces that the model was asked for, whose evidence is judged; default: none was.
-        controls: predictions of the same model under controls and probes, by their names (eval.controls), or any others.
+        controls: predictions of the same model under controls and probes, by their names (eval.controls).
         fused: the same logs with tracks fused from measurements, for one more baseline.
         step: of training, that the metrics belong to in MLflow.
         tracking_uri: of MLflow; default: a SQLite store in `out`.
@@ -102,7 +103,7 @@ def evaluate(
 
     Raises:
         PredictionError: a file cannot be read or does not fit the store's questions.
-        ConfigError: `out` is a file, or a control has a name that cannot be one.
+        ConfigError: `out` is a file, or there is no such control.
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a folder for the evaluation")
@@ -120,6 +121,7 @@ def evaluate(
     if traces is not None:
         metrics |= evidence_metrics(store, judged.answered, judged.read, traces)
     config = {**_config(store, predictions, out, asked, judged), "traces": traces, "controls": sorted(others)}
+    config["fused"] = None if fused is None else fused.root.name
     headline = headline_sentence(config, metrics)
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").unlink(missing_ok=True)  # written last: where it is, all the other files belong to it
@@ -185,8 +187,8 @@ def _controls(store: Store, cases: pd.DataFrame, controls: Mapping[str, Path]) -
     """What was answered under each control to those of the cases that were asked so."""
     others = {}
     for name, path in controls.items():
-        if not name.isidentifier():
-            raise ConfigError(f"a control cannot be called {name!r}: take letters, digits and _")
+        if name not in NAMES:
+            raise ConfigError(f"there is no control {name!r}: choose one of {', '.join(NAMES)}")
         told = read_predictions(path)
         under = control_asked(path)
         if under not in (None, name):

@@ -11,14 +11,15 @@
         on: value                            # the value itself, however sure it is
 
 A name with `*`, `?` or `[…]` stands for every metric that it matches, each with a verdict of its own. What cannot be shown to
-hold breaks: a metric without a case, and one without an interval where its bound is meant. A name that matches nothing is a wrong
-gate.
+hold breaks: a metric without a case, and one without an interval where its bound is meant. So does a name that matches no part of
+a metric that is there: there was no such case. A name that matches nothing at all is a wrong gate, as is 60 where 0.60 is meant.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,10 +32,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from drive_vqa.config import strict_config
 from drive_vqa.errors import ConfigError
+from eval.statistics import NOTHING
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 10
 NEAREST = 3
+SHARE = re.compile(
+    r"(?:(?:baseline|control)\.\w+\.)?"
+    r"(?:accuracy|coverage|localization\.|safety\.|parse\.|consistency\.|calibration\.|speed\.sr|family\.|form\.|slice\.)"
+)
+"""Metrics that lie in [0, 1] begin so."""
+
 HOW = "give `limits`, a list of `metric` with `at_least` or `at_most`, and `on: value|bound` and `min_n` where wanted"
 
 
@@ -150,12 +158,12 @@ def check_gate(metrics: Mapping[str, Measured], gate: Path) -> GateResult:
     Raises:
         ConfigError: the file cannot be read or is no gate, or a limit names no metric.
     """
-    limits = read_gate(gate).limits
-    return GateResult(
-        tuple(
-            _verdict(name, limit, metrics[name]) for limit in limits for name in _matching(limit.metric, metrics, gate)
-        )
-    )
+    verdicts = []
+    for limit in read_gate(gate).limits:
+        _refuse_per_cent(limit, gate)
+        for name, measured in _matching(limit.metric, metrics, gate).items():
+            verdicts.append(_verdict(name, limit, measured))
+    return GateResult(tuple(verdicts))
 
 
 def read_gate(path: Path) -> Gate:
@@ -194,6 +202,8 @@ def _read_yaml(path: Path) -> Any:
         node = yaml.compose(text, _Loader)
         twice = next(_keys_given_twice(node), None)
         content = None if node is None else _Loader("").construct_document(node)
+    except FileNotFoundError as error:
+        raise ConfigError(f"gate {path} does not exist: {HOW}") from error
     except (OSError, ValueError, LookupError, AttributeError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(f"gate {path} cannot be read: {' '.join(str(error).split()):.300}") from error
     if twice is not None:
@@ -224,12 +234,23 @@ def _keys_given_twice(node: yaml.Node | None) -> Iterator[str]:
             yield from _keys_given_twice(value)
 
 
-def _matching(pattern: str, metrics: Mapping[str, Measured], gate: Path) -> list[str]:
-    names = [pattern] if pattern in metrics else [name for name in metrics if fnmatchcase(name, pattern)]
-    if not names:
+def _refuse_per_cent(limit: Limit, gate: Path) -> None:
+    for bound in (limit.at_least, limit.at_most):
+        if bound is not None and abs(bound) > 1 and SHARE.match(limit.metric):
+            raise ConfigError(f"gate {gate}: {limit.metric} is a share, and {bound:g} is none: give 0.6 for 60 %")
+
+
+def _matching(pattern: str, metrics: Mapping[str, Measured], gate: Path) -> dict[str, Measured]:
+    if pattern in metrics:
+        return {pattern: metrics[pattern]}
+    found = {name: measured for name, measured in metrics.items() if fnmatchcase(name, pattern)}
+    whole = pattern.rsplit(".", 2)[0]
+    if not found and whole in metrics:
+        return {pattern: NOTHING}
+    if not found:
         near = difflib.get_close_matches(pattern, metrics, NEAREST, cutoff=0.0)
         raise ConfigError(f"gate {gate}: no metric is called {pattern!r}; the nearest are {', '.join(near) or 'none'}")
-    return names
+    return found
 
 
 def _verdict(name: str, limit: Limit, measured: Measured) -> Verdict:
@@ -249,7 +270,7 @@ def _verdict(name: str, limit: Limit, measured: Measured) -> Verdict:
     if limit.at_most is not None:
         sides.append((limit.at_most - high, "upper bound", high, "at most", limit.at_most))
     margin, bound, end, relation, asked = min(sides)
-    subject = f"its {bound} {end:.4g}" if limit.on == "bound" else "it"
+    subject = f"its {bound} {_number(end)}" if limit.on == "bound" else "it"
     verb = "is" if margin >= 0 else "is not"
     sentence = f"{name} is {in_words(measured)}: {subject} {verb} {relation} {asked:g}."
     return Verdict(name, limit, margin >= 0, margin, measured, sentence)
@@ -259,6 +280,12 @@ def in_words(measured: Measured) -> str:
     """Value, interval and n: "0.523 [0.48, 0.566] (n = 1,636)"."""
     if measured.value is None:
         return "without a case"
-    interval = "" if measured.low is None or measured.high is None else f" [{measured.low:.4g}, {measured.high:.4g}]"
+    ends = (measured.low, measured.high)
+    interval = "" if None in ends else f" [{', '.join(_number(end) for end in ends if end is not None)}]"
     n = "unknown" if measured.n is None else f"{measured.n:,}"
-    return f"{measured.value:.4g}{interval} (n = {n})"
+    return f"{_number(measured.value)}{interval} (n = {n})"
+
+
+def _number(value: float) -> str:
+    """Four digits, of what is nearly nothing fewer."""
+    return f"{value:.4g}" if abs(value) >= 1e-3 else f"{value:.4f}".rstrip("0").rstrip(".")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from drive_vqa.errors import StoreError
+from drive_vqa.errors import DriveVqaError, StoreError
 from drive_vqa.store import Store
 from eval.baselines import USUAL
 from eval.cases import read_cases
@@ -85,8 +85,11 @@ def main() -> None:
     parser.add_argument("--splits", default="test", help="with commas between them (default test)")
     parser.add_argument("--fused", type=Path)
     arguments = parser.parse_args()
-    fused = None if arguments.fused is None else Store.open(arguments.fused)
-    rows = reference_rows(Store.open(arguments.store), arguments.splits.split(","), fused)
+    try:
+        fused = None if arguments.fused is None else Store.open(arguments.fused)
+        rows = reference_rows(Store.open(arguments.store), arguments.splits.split(","), fused)
+    except DriveVqaError as error:
+        sys.exit(str(error))
     sys.stdout.write(as_markdown(rows) + "\n")
 
 

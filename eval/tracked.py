@@ -54,8 +54,10 @@ def track_evaluation(
     values = {name: one.value for name, one in metrics.items() if one.value is not None and "slice." not in name}
     digest = data_digest(store, config)
     tags = {"headline": headline, "data_digest": digest}
-    with mlflow_run(out, "evaluate", tracking_uri=tracking_uri, params=flatten(config), tags=tags) as run:
-        run.log_input(f"{config['split']} of {store.root.name}", digest, str(config["store"]))
+    with mlflow_run(
+        out, f"evaluate {config['model']}", tracking_uri=tracking_uri, params=flatten(config), tags=tags
+    ) as run:
+        run.log_input(f"{config['split']} of {store.root.name}", digest, str(config["store"]), context="evaluation")
         run.log_metrics(values, step)
         for name in FILES:
             run.log_artifact(out / name)

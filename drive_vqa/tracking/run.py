@@ -60,15 +60,16 @@ class TrackedRun:
         """Keep a file or folder with the run; it has to stay where it is until the run ends."""
         self._record({"kind": "artifact", "path": str(path.resolve())})
 
-    def log_input(self, name: str, digest: str, source: str) -> None:
+    def log_input(self, name: str, digest: str, source: str, *, context: str = "training") -> None:
         """Name the data set. Nothing of it is read, so this takes no time however large it is.
 
         Args:
             name: e.g. the store's folder.
             digest: of its manifest; MLflow shows the first 36 letters, the whole one is in the data set's profile.
             source: where it is, best relative: it is only written down.
+            context: what it is used for.
         """
-        self._record({"kind": "input", "name": name, "digest": digest, "source": source})
+        self._record({"kind": "input", "name": name, "digest": digest, "source": source, "context": context})
 
     def log_table(self, name: str, columns: Mapping[str, Sequence[Cell]]) -> None:
         """Keep a table, e.g. of sample predictions, as the artifact NAME.json, which MLflow shows and `mlflow.load_table` reads.

@@ -178,7 +178,7 @@ class Server:
             source=json.dumps({"uri": record["source"]}),
             profile=json.dumps({"digest": record["digest"]}),
         )
-        tags = [InputTag("mlflow.data.context", "training")]
+        tags = [InputTag("mlflow.data.context", record.get("context", "training"))]
         self.client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags=tags)])
 
     def _write_table(self, run_id: str, record: Record) -> None:

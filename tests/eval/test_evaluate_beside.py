@@ -75,7 +75,7 @@ def test_a_control_is_what_its_file_says(world, true, tmp_path):
         evaluate(world, main, tmp_path / "e", controls={"mirror": blank})
     with pytest.raises(ConfigError, match="asked as stored: it is no control blank"):
         evaluate(world, main, tmp_path / "e", controls={"blank": main})
-    with pytest.raises(ConfigError, match="cannot be called"):
+    with pytest.raises(ConfigError, match="there is no control 'a.b': choose one of blank"):
         evaluate(world, main, tmp_path / "e", controls={"a.b": blank})
     evaluate(world, main, tmp_path / "e", controls={"blank": blank})
     metrics = metrics_of(tmp_path / "e")

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from drive_vqa.errors import ConfigError
-from eval.gate import check_gate, read_gate
+from eval.gate import check_gate, in_words, read_gate
 from eval.gate_files import summary, write_junit, write_summary
 from eval.statistics import NOTHING, Estimate
 
@@ -135,7 +135,7 @@ def test_what_is_no_mapping_is_no_gate(tmp_path, content):
 
 
 def test_a_missing_gate_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"absent\.yaml cannot be read"):
+    with pytest.raises(ConfigError, match=r"absent\.yaml does not exist"):
         read_gate(tmp_path / "absent.yaml")
 
 
@@ -179,3 +179,19 @@ def test_the_summary_cannot_be_broken_by_a_name(gate):
     metrics = {"a|b\n<img src=x>`": Estimate(1.0, 2, 0.5, 1.0, 2, "log")}
     row = summary(check_gate(metrics, gate("  - {metric: a*, at_least: 0}"))).splitlines()[-1]
     assert row == "| holds | a\\|b \\<img src=x\\>\\` | 1 \\[0.5, 1\\] (n = 2) | at least 0 (lower bound) |"
+
+
+@pytest.mark.parametrize("name", ["safety.dangerous_far_rate.class.bus", "safety.missed_approach_rate.class.*"])
+def test_a_part_that_was_not_there_breaks_its_limit(gate, name):
+    (verdict,) = checked(gate, f"  - {{metric: '{name}', at_most: 0.1}}").verdicts
+    assert (verdict.holds, verdict.sentence) == (False, f"{name} has no case.")
+
+
+def test_sixty_is_no_share(gate):
+    with pytest.raises(ConfigError, match="localization.mlsr is a share, and 60 is none: give 0.6 for 60 %"):
+        checked(gate, "  - {metric: localization.mlsr, at_least: 60}")
+    assert checked(gate, "  - {metric: prediction.ade_m, at_most: 60, on: value}").passed
+
+
+def test_what_is_nearly_nothing_is_written_so():
+    assert in_words(Estimate(2.452e-14, 10, 7.765e-06, 0.5, 2, "log")) == "0 [0, 0.5] (n = 10)"

@@ -80,7 +80,7 @@ def test_all_the_way(predicted, tmp_path):
 
     mlflow.set_tracking_uri(uri)
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    named = {name: [one for one in runs if one.info.run_name == name] for name in ("evaluate", "compare")}
+    named = {name: [one for one in runs if one.info.run_name.startswith(name)] for name in ("evaluate", "compare")}
     first = max(named["evaluate"], key=lambda one: one.data.metrics["accuracy"])
     client = mlflow.MlflowClient(uri)
     assert [point.step for point in client.get_metric_history(first.info.run_id, "localization.mlsr")] == [7]
