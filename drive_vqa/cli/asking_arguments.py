@@ -46,14 +46,19 @@ def add_selection(command: argparse.ArgumentParser) -> None:
 def _add_predict(commands: Commands[argparse.ArgumentParser]) -> None:
     predict = new_command(commands, "predict", "answer the questions of a split with a model")
     predict.add_argument("store", type=Path, metavar="STORE")
-    predict.add_argument("--split", default="test", metavar="NAME")
+    predict.add_argument(
+        "--split",
+        default="test",
+        metavar="NAME",
+        help="train, val, test or bench: the questions of STRIDE-QA-Bench about logs of the test split (default test)",
+    )
     predict.add_argument(
         "--model",
         required=True,
         metavar=MODEL,
         help="a folder, a name on the hub, a server that speaks OpenAI's chat completions; tiny: the base of --adapter",
     )
-    predict.add_argument("--adapter", type=Path, metavar="RUN")
+    predict.add_argument("--adapter", type=Path, metavar="RUN", help="folder of a finished run of finetune or refine")
     predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")
     add_selection(predict)
     predict.add_argument("--control", metavar="NAME", help=f"show or ask otherwise: {CONTROLS}")

@@ -20,6 +20,9 @@ from typing import Any
 
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.locks import hold
+from drive_vqa.looks import AIM, CORNERS, look_from_struct
+from eval.predict.binding import differences
+from eval.predictions import MAX_SAMPLE, storable
 
 ENDING = ".partial.jsonl"
 SYNC_EVERY_S = 5.0
@@ -41,6 +44,15 @@ FIELDS: Mapping[str, tuple[type, ...]] = {
     "completion_tokens": (int, type(None)),
 }
 """Of an answer, and what each may be."""
+
+LOOK_FIELDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("context", "step"), (int,)),
+    **dict.fromkeys((*CORNERS, *AIM), (float, int)),
+}
+"""Of a look, likewise."""
+
+MOST_IN_A_LOOK = 2**31 - 1
+"""What the type of `context` and `step` holds."""
 
 
 @dataclass(eq=False)
@@ -109,18 +121,15 @@ class Journal:
         found = _parsed(head)
         if not head.startswith(HEAD) or not isinstance(found, dict):
             raise PredictionError(f"{self.path} is no journal of answers: move it away")
-        wanted = json.loads(_line(binding))
-        unlike = [name for name in sorted({*wanted, *found}) if found.get(name) != wanted.get(name)]
-        if unlike:
-            was, now = (_short(one.get(unlike[0])) for one in (found, wanted))
+        if unlike := differences(found, json.loads(_line(binding))):
             raise ConfigError(
-                f"{self.path} holds answers for other settings ({unlike[0]} was {was}, now {now}): repeat the command that began "
-                "it to go on, or delete it to start anew"
+                f"{self.path} holds answers for other settings ({unlike}): repeat the command that began it to go on, or "
+                "delete it to start anew"
             )
 
     def _take(self, answer: Any, number: int, place: int) -> None:
         told = answer if isinstance(answer, dict) else {}
-        if any(name not in told or not isinstance(told[name], kinds) for name, kinds in FIELDS.items()):
+        if not _is_answer(told):
             raise PredictionError(
                 f"{self.path}: line {number} is no answer: delete the line, or the file to start anew"
             )
@@ -199,5 +208,23 @@ def _parsed(line: bytes) -> Any:
         return None
 
 
-def _short(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:80]
+def _is_answer(told: Mapping[str, Any]) -> bool:
+    """Whether a line can be written to a predictions file."""
+    if not all(name in told and _is_of(told[name], kinds) for name, kinds in FIELDS.items()):
+        return False
+    if not 0 <= told["sample"] <= MAX_SAMPLE or told["text"] != storable(told["text"]):
+        return False
+    return all(map(_is_look, told["looks"] or ()))
+
+
+def _is_look(look: Any) -> bool:
+    if not isinstance(look, dict) or look.keys() != LOOK_FIELDS.keys():
+        return False
+    if not all(_is_of(look[name], kinds) and abs(look[name]) <= MOST_IN_A_LOOK for name, kinds in LOOK_FIELDS.items()):
+        return False
+    return look_from_struct(look) is not None
+
+
+def _is_of(value: Any, kinds: tuple[type, ...]) -> bool:
+    """JSON's true and false are no numbers."""
+    return isinstance(value, kinds) and not isinstance(value, bool)

@@ -4,7 +4,8 @@
     PRED.errors.jsonl      questions without an answer: qa_id, sample, error; absent where there are none
     PRED.partial.jsonl     the journal, see `eval.predict.journal`; gone when every question has its answer
 
-The same call again goes on with what the journal lacks. Every question ends answered once or listed as failed.
+The same call again goes on with what the journal lacks, and asks nothing where the file is whole; a file of another call is
+left alone. Every question ends answered once or listed as failed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,8 @@ from drive_vqa.schema import PREDICTIONS, SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing
 from eval.predict.asked import Answer, Answerer, Answering, PromptedQuestion, Unanswered
 from eval.predict.batches import in_batches
+from eval.predict.binding import STORE
+from eval.predict.finished import read_finished
 from eval.predict.journal import Journal, open_journal
 from eval.predict.outcome import Outcome, Prices
 from eval.predict.questions import ids_by_log, read_prompted
@@ -72,7 +76,7 @@ def predict(
         split: train, val, test or bench.
         answer: gives one answer to each question of a batch.
         out: see `ask_questions`.
-        model_name: see `ask_questions`.
+        model_name: see `ask_questions`; the same name must mean the same model.
         batch_size: answers asked for at once.
         limit: see `Selection`.
         regions: see `Selection`.
@@ -98,7 +102,7 @@ def ask_questions(
     prices: Prices | None = None,
     can_ask: Callable[[PromptedQuestion], bool] = lambda _: True,
 ) -> Outcome:
-    """Write the answers to the questions of a selection; those that are journaled are not asked again.
+    """Write the answers to the questions of a selection; those that are journaled or written are not asked again.
 
     Args:
         store: with questions.
@@ -113,8 +117,8 @@ def ask_questions(
         can_ask: tells which of the selected questions are asked; that the others were left out is kept beside the answers.
 
     Raises:
-        ConfigError: nothing is selected or can be asked, `out` is not a .parquet file, it was begun with other settings, or
-            another process is at work on it.
+        ConfigError: nothing is selected or can be asked, `out` is not a .parquet file, it was begun with other settings or holds
+            something else, or another process is at work on it.
         ModelError: one question fails after the other, or the model cannot be asked at all; what is done is kept.
         PredictionError: the journal is damaged.
     """
@@ -124,23 +128,41 @@ def ask_questions(
     if not plan:
         raise ConfigError(_nothing(store, selection))
     questions = sum(map(len, plan.values()))
-    logger.info("%d questions with regions=%s", questions, selection.regions)
-    told = {"model": model_name, "samples": samples, "settings": dict(settings or {})}
+    regions = "" if selection.regions == "marks" else f", regions named by {selection.regions}"
+    logger.info("%d questions%s", questions, regions)
+    model_name = storable(model_name)
+    told = {"model": model_name, "samples": samples, "settings": _storable(settings or {}), STORE: _digest(store, plan)}
+    binding = {"selection": to_dict(selection), **told}
     left_out: dict[str, None] = {}
-    with open_journal(out, {"selection": to_dict(selection), **told, "store": _digest(store, plan)}) as journal:
-        resumed = len(journal.places)
+    with open_journal(out, binding) as journal:
+        before, resumed = read_finished(out, binding), len(journal.places)
+        if before is not None and not (resumed or before.failed):
+            logger.info("%s is up to date", out)
+            return before
         missing = _that_can(_missing(store, plan, selection.regions, samples, journal), can_ask, left_out)
-        failed = _ask(answering, missing, questions * samples - resumed, journal, out.with_suffix(ERRORS))
+        failed = _ask(answering, missing, questions * samples, journal, out.with_suffix(ERRORS))
         outcome = _outcome(out, journal, resumed, failed, prices)
         if not (outcome.answered or failed):
             raise ConfigError(f"none of the {questions} questions can be asked so: select others")
-        metadata = {SELECTION_KEY: selection.as_json(), LEFT_OUT_KEY: json.dumps(list(left_out))}
-        metadata[ASKED_KEY] = json.dumps({**told, "questions": questions, **outcome.as_told()}, sort_keys=True)
         if outcome.answered:
-            _write(out, plan, samples, model_name, journal, metadata)
+            asked = {**told, "questions": questions, **outcome.as_told()}
+            _write(out, plan, samples, model_name, journal, _metadata(selection, left_out, asked))
         if not failed:
             journal.remove()
     return outcome
+
+
+def _storable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: storable(value) if isinstance(value, str) else value for name, value in settings.items()}
+
+
+def _metadata(selection: Selection, left_out: Iterable[str], asked: Mapping[str, Any]) -> dict[bytes, str]:
+    """What is kept beside the answers."""
+    return {
+        SELECTION_KEY: selection.as_json(),
+        LEFT_OUT_KEY: json.dumps(list(left_out)),
+        ASKED_KEY: json.dumps(asked, sort_keys=True),
+    }
 
 
 def _outcome(out: Path, journal: Journal, resumed: int, failed: int, prices: Prices | None) -> Outcome:
@@ -155,7 +177,11 @@ def _ask(answering: Answering, missing: Iterator[PromptedQuestion], total: int, 
     in_a_row = 0
     try:
         with closing(answering(missing)) as answers:
-            for asked, said in track(answers, total=total, description="predict"):
+            counted = chain(repeat(None, len(journal.places)), answers)  # what was done before counts as progress
+            for one in track(counted, total=total, description="predict"):
+                if one is None:
+                    continue
+                asked, said = one
                 if isinstance(said, Answer):
                     journal.add(_journaled(asked, said))
                     in_a_row = 0

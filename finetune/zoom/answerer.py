@@ -82,12 +82,17 @@ def tuned_zoom(run: Path) -> CropPreset | None:
     """How looks were taken when a run was tuned or refined; None: it knows none.
 
     Raises:
-        ModelError: its record is missing or damaged, or names a preset that is not known.
+        ModelError: there is no such run, its record is damaged, or it names a preset that is not known.
     """
     path = run / RUN_FILE
     try:
         name = json.loads(path.read_text(encoding="utf-8")).get("zoom")
         return None if name is None else PRESETS[name]
+    except FileNotFoundError as error:
+        missing = path if run.exists() else run
+        raise ModelError(
+            f"{missing} does not exist: give the folder of a finished run of `drive-vqa finetune` or `refine`"
+        ) from error
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path} does not say how looks were taken: give the folder of a finished run") from error
 

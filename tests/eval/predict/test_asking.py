@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from itertools import islice
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -67,7 +69,9 @@ def test_one_go(world, tmp_path):
     assert outcome.sentence() == (
         "90 answers, 0 of them from before, 0 questions failed; 900 tokens sent, 180 received, cost 0.0117"
     )
-    assert told(out) == {
+    kept = told(out)
+    assert len(kept.pop("store")) == 64
+    assert kept == {
         **{"model": "m", "samples": 2, "settings": {"seed": 4}, "questions": 45, "answered": 90, "failed": 0},
         **{"prompt_tokens": 900, "completion_tokens": 180, "cost": outcome.cost},
     }
@@ -143,9 +147,9 @@ def test_nothing_is_written_where_nothing_was_answered(world, tmp_path):
     ("other", "named"),
     [
         ({"model_name": "n"}, "model"),
-        ({"settings": {"seed": 1}}, "settings"),
+        ({"settings": {"seed": 1}}, "seed"),
         ({"samples": 2}, "samples"),
-        ({"selection": Selection("test")}, "selection"),
+        ({"selection": Selection("test")}, "types"),
     ],
 )
 def test_answers_of_other_settings_are_not_mixed(world, tmp_path, other, named):
@@ -161,8 +165,103 @@ def test_answers_to_questions_that_were_made_anew_are_not_mixed(tmp_path, write_
     with pytest.raises(KeyboardInterrupt):
         ask(store, out, Model(killed_after=3))
     store.write("groups", "a", store.read("groups", "a"), "made anew")
-    with pytest.raises(ConfigError, match="other settings \\(store was"):
+    with pytest.raises(ConfigError, match="other settings \\(the store holds other questions now\\)"):
         ask(store, out, Model())
+
+
+@pytest.fixture
+def finished(world, tmp_path):
+    """The file of an earlier call."""
+    out = tmp_path / "p.parquet"
+    ask(world, out, Model(), settings={"seed": 4}, prices=Prices(3.0, 50.0))
+    return out
+
+
+def test_a_finished_file_is_not_asked_again(world, finished, caplog):
+    before, model = finished.read_bytes(), Model()
+    with caplog.at_level(logging.INFO):
+        outcome = ask(world, finished, model, settings={"seed": 4})
+    assert (model.seen, finished.read_bytes(), names(finished.parent)) == ([], before, ["p.parquet"])
+    assert (outcome.answered, outcome.resumed, outcome.failed, outcome.exit_status) == (45, 45, 0, 0)
+    assert (outcome.prompt_tokens, outcome.completion_tokens) == (450, 90)
+    assert outcome.cost == pytest.approx(450 * 3e-6 + 90 * 50e-6)
+    assert f"{finished} is up to date" in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"selection": Selection("test", types=("people", "clock"), limit=4)}, "limit was none, now 4"),
+        ({"settings": {"seed": 3}}, "seed was 4, now 3"),
+        ({"settings": {"seed": 4, "control": "blank"}}, 'control was none, now "blank"'),
+        ({"model_name": "n", "samples": 2}, 'model was "m", now "n"; samples was 1, now 2'),
+    ],
+)
+def test_a_file_of_another_call_is_not_written_over(world, finished, other, said):
+    before, model = finished.read_bytes(), Model()
+    with pytest.raises(ConfigError, match=r"p\.parquet holds answers of another call \(") as told:
+        ask(world, finished, model, **{"settings": {"seed": 4}, **other})
+    assert f"({said}): give another --out, or delete it" in str(told.value)
+    assert (model.seen, finished.read_bytes(), names(finished.parent)) == ([], before, ["p.parquet"])
+
+
+def test_a_file_about_questions_that_were_made_anew_is_not_written_over(tmp_path, write_store):
+    store, out = write_store(tmp_path / "store", {"a": "test"}), tmp_path / "p.parquet"
+    ask(store, out, Model())
+    store.write("groups", "a", store.read("groups", "a"), "made anew")
+    with pytest.raises(ConfigError, match="another call \\(the store holds other questions now\\)"):
+        ask(store, out, Model())
+
+
+def _without_metadata(path):
+    pq.write_table(pa.table({"qa_id": ["a"], "text": ["left"]}), path)
+
+
+def _with_wrong_counts(path):
+    asked = {"model": "m", "samples": 1, "settings": {}, "store": "", "answered": float("inf"), "failed": 0}
+    metadata = {"drive_vqa.selection": "{}", "drive_vqa.asked": json.dumps(asked)}
+    pq.write_table(pa.table({"qa_id": ["a"]}).replace_schema_metadata(metadata), path)
+
+
+@pytest.mark.parametrize(
+    "write", [_without_metadata, _with_wrong_counts, lambda path: path.write_text("mine"), lambda path: path.mkdir()]
+)
+def test_a_file_of_other_origin_is_not_written_over(world, tmp_path, write):
+    out, model = tmp_path / "p.parquet", Model()
+    write(out)
+    with pytest.raises(
+        ConfigError, match=r"p\.parquet is no predictions file of `drive-vqa predict`: give another --out"
+    ):
+        ask(world, out, model)
+    assert (model.seen, names(tmp_path)) == ([], ["p.parquet"])
+
+
+def test_what_failed_is_asked_anew_where_the_journal_was_deleted(world, tmp_path):
+    out, ids = tmp_path / "p.parquet", asked_ids(world, PEOPLE).to_pylist()
+    ask(world, out, Model(ids[:1]))
+    out.with_suffix(".partial.jsonl").unlink()
+    outcome = ask(world, out, Model())
+    assert (outcome.answered, outcome.resumed, outcome.failed) == (45, 0, 0)
+    assert names(tmp_path) == ["p.parquet"]
+
+
+def test_names_that_utf8_cannot_hold_are_kept_without_it(world, tmp_path):
+    options = {"model_name": "m\ud800", "settings": {"served": "s\ud800", "size_px": [3, 4]}}
+    with pytest.raises(KeyboardInterrupt):
+        ask(world, tmp_path / "p.parquet", Model(killed_after=3), **options)
+    assert ask(world, tmp_path / "p.parquet", Model(), **options).resumed == 3
+    assert set(read_table(tmp_path / "p.parquet", "predictions")["model"].to_pylist()) == {"m?"}
+    assert told(tmp_path / "p.parquet")["settings"] == {"served": "s?", "size_px": [3, 4]}
+    assert ask(world, tmp_path / "p.parquet", Model(), **options).resumed == 45
+
+
+def test_progress_counts_what_was_done_before(world, tmp_path, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        ask(world, tmp_path / "p.parquet", Model(killed_after=40))
+    with caplog.at_level(logging.INFO):
+        ask(world, tmp_path / "p.parquet", Model())
+    assert "predict 45/45" in caplog.messages
+    assert "45 questions" in caplog.messages
 
 
 def test_what_cannot_be_asked_so_is_left_out(world, tmp_path):

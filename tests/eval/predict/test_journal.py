@@ -7,9 +7,24 @@ import json
 import pytest
 
 from drive_vqa.errors import ConfigError, PredictionError
+from drive_vqa.looks import TracedLook, look_to_struct
+from eval.predict.binding import differences
 from eval.predict.journal import HEAD, open_journal
 
 BINDING = {"model": "m", "samples": 1, "settings": {"seed": 0}}
+
+LOOK = look_to_struct(TracedLook(0, (0.0, 4.0, 32.0, 24.0), (3.5, 16.25), 1))
+SPOILT = (
+    {"context": -1},
+    {"context": 0.5},
+    {"step": True},
+    {"step": 2**31},
+    {"u0_px": 32.0},
+    {"u_px": "3"},
+    {"v_px": float("nan")},
+    {"more": 1},
+)
+"""What makes the look none."""
 
 
 def answer(qa_id, sample=0, text="left", tokens=None):
@@ -77,10 +92,10 @@ def test_other_settings_are_refused(out, path):
     begin(out, "a")
     with pytest.raises(
         ConfigError,
-        match=r'partial\.jsonl holds answers for other settings \(settings was {"seed": 0}, now {"seed": 1}\)',
+        match=r"partial\.jsonl holds answers for other settings \(seed was 0, now 1\)",
     ):
         journaled(out, {**BINDING, "settings": {"seed": 1}})
-    with pytest.raises(ConfigError, match="more was null, now 1"):
+    with pytest.raises(ConfigError, match="more was none, now 1"):
         journaled(out, {**BINDING, "more": 1})
     assert journaled(out) == ["a"]
 
@@ -90,7 +105,15 @@ def test_other_settings_are_refused(out, path):
     [b"", b"{", b"7", b"null", b"\xff", b"[" * 9999, b'{"qa_id": "z"}']
     + [
         json.dumps({**answer("z"), **wrong}).encode()
-        for wrong in ({"qa_id": 1}, {"text": None}, {"sample": "0"}, {"looks": 3}, {"prompt_tokens": "many"})
+        for wrong in (
+            {"qa_id": 1},
+            {"text": None},
+            {"text": "\ud800"},
+            *({"sample": sample} for sample in ("0", True, -1, 10**9)),
+            *({"looks": looks} for looks in (3, [1], [None], [{}], [{"context": 0}])),
+            *({"looks": [{**LOOK, **spoilt}]} for spoilt in SPOILT),
+            {"prompt_tokens": "many"},
+        )
     ],
 )
 def test_a_damaged_line_is_told(out, path, line):
@@ -99,6 +122,28 @@ def test_a_damaged_line_is_told(out, path, line):
     path.write_bytes(b"\n".join([head, first, line, second, b""]))
     with pytest.raises(PredictionError, match="line 3 is no answer: delete the line"):
         journaled(out)
+
+
+def test_a_look_is_taken_up(out):
+    with open_journal(out, BINDING) as journal:
+        journal.add({**answer("a"), "looks": [LOOK, LOOK]})
+    with open_journal(out, BINDING) as journal:
+        assert [one["looks"] for one in journal.read([("a", 0)])] == [[LOOK, LOOK]]
+
+
+def test_only_what_differs_is_named():
+    was = {"model": "m", "settings": {"weights": "03a2" * 16, "seed": 0, "control": ""}, "store": "5"}
+    now = {"model": "m", "settings": {"weights": "03a2" * 16, "seed": 3, "control": "blank"}, "store": "6"}
+    assert differences(was, now) == 'control was none, now "blank"; seed was 0, now 3'
+    assert differences(was, {**was, "store": "6"}) == "the store holds other questions now"
+    assert differences(was, was) == ""
+
+
+def test_long_values_are_cut_to_where_they_differ():
+    was, now = ({"types": ["x" * 200, last, "y" * 200]} for last in ("a", "b"))
+    said = differences(was, now)
+    assert len(said) < 200
+    assert ('x", "a", "y' in said, 'x", "b", "y' in said) == (True, True)
 
 
 def test_an_answer_twice_is_told(out, path):

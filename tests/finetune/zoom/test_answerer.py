@@ -90,5 +90,13 @@ def test_a_run_says_how_it_looked_and_is_opened_so(base, tmp_path):
 @pytest.mark.parametrize("record", ["", "[1]", '{"zoom": "telescope"}', '{"zoom": ["drive"]}', '{"zoom": 3}'])
 def test_a_record_that_says_nothing_sensible_is_refused(record, tmp_path):
     (tmp_path / "run.json").write_text(record)
-    with pytest.raises(ModelError, match=r"run\.json"):
+    with pytest.raises(ModelError, match=r"run\.json does not say how looks were taken"):
+        tuned_zoom(tmp_path)
+
+
+def test_a_run_that_is_not_there_is_told(tmp_path):
+    mend = "does not exist: give the folder of a finished run of `drive-vqa finetune` or `refine`"
+    with pytest.raises(ModelError, match=f"nope {mend}"):
+        tuned_zoom(tmp_path / "nope")
+    with pytest.raises(ModelError, match=rf"run\.json {mend}"):
         tuned_zoom(tmp_path)
