@@ -64,6 +64,8 @@ def test_from_the_log_to_the_report(store, tmp_path):
         run,
         "--out",
         tmp_path / "p.parquet",
+        "--kinds",
+        "surround",  # at frames with images of all cameras, which are every fifth
         "--limit",
         20,
     )
