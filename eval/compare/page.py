@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from eval.compare.words import interval, metric_title, number, p_value, signed, unit_of
-from eval.report.numbers import plain
+from eval.compare.words import interval, metric_title, number, p_value, signed, tested_first, unit_of
+from eval.report.numbers import counted, plain
 from eval.report.parts import ROWS_OF_PART, Part, pack, pack_rows
 from eval.report.shell import HERE as REPORT
 from eval.report.shell import fill, write_page
@@ -22,7 +22,7 @@ SHOWN = {"headline": 40, "safety": 30, "slice": 20}
 """Rows of a table that are shown at once; the others open."""
 
 LEAST_REACH = 0.02
-WIDTH, MIDDLE = 200.0, 100.0
+MIDDLE = 100.0
 """Of the drawing of an interval, in its own units; its middle is no difference."""
 
 FIELDS = ("qa_id", "question", "truth", "base_text", "other_text", "flip", "dangerous", "facts")
@@ -45,8 +45,10 @@ class Line:
         p: corrected p-value.
         exact: what else is to be known, told on demand.
         low: left end of the drawing; None where there is no interval.
-        at: place of the difference; None where there is none.
+        at: place of the difference; None where there is none, or not in points.
         high: right end.
+        is_cut_low: whether the interval goes on to the left of the drawing.
+        is_cut_high: whether it goes on to the right.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Line:
     low: float | None
     at: float | None
     high: float | None
+    is_cut_low: bool
+    is_cut_high: bool
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,10 @@ def write_comparison_page(content: Mapping[str, Any], flips: pa.Table, out: Path
 
 
 def _table(run: Mapping[str, Any], kind: str) -> Table:
-    metrics = [metric for metric in run["metrics"] if metric["kind"] == kind]
-    reach = {unit: _reach([one for one in metrics if unit_of(one["metric"]) == unit]) for unit in map(_unit, metrics)}
-    lines = tuple(_line(metric, reach[_unit(metric)]) for metric in metrics)
-    return Table(kind, TITLES[kind], run["comparisons"][kind], 100 * reach.get("", 0.0), lines, SHOWN[kind])
-
-
-def _unit(metric: Mapping[str, Any]) -> str:
-    return unit_of(metric["metric"])
+    metrics = tested_first([metric for metric in run["metrics"] if metric["kind"] == kind])
+    reach = _reach([metric for metric in metrics if not unit_of(metric["metric"])])
+    lines = tuple(_line(metric, reach) for metric in metrics)
+    return Table(kind, TITLES[kind], run["comparisons"][kind], 100 * reach, lines, SHOWN[kind])
 
 
 def _reach(metrics: Sequence[Mapping[str, Any]]) -> float:
@@ -124,25 +124,33 @@ def _reach(metrics: Sequence[Mapping[str, Any]]) -> float:
 
 def _line(metric: Mapping[str, Any], reach: float) -> Line:
     name, difference = metric["metric"], metric["difference"]
-    unit = unit_of(name).strip() or "points"
-    clusters = f"{metric['clusters']:,} {metric['cluster_kind'] or 'log'}{'' if metric['clusters'] == 1 else 's'}"
-    better = f"{metric['better']} is better"
+    unit = unit_of(name)
+    clusters = counted(metric["clusters"], metric["cluster_kind"] or "log")
     exact = (
-        f"{name}: {signed(name, difference)} {unit} ({interval(metric)}), n = {metric['n']:,} of {clusters}, {better}"
+        f"{name}: {signed(name, difference)}{unit or ' points'} ({interval(metric)}), n = {metric['n']:,} of {clusters}, "
+        f"{metric['better']} is better"
     )
-    places = [_place(metric[end], metric["better"], reach) for end in ("low", "difference", "high")]
-    low, at, high = places if metric["better"] == "higher" else reversed(places)
+    gains = (None, None, None) if unit else _gains(metric)
+    low, at, high = (None if gain is None else _place(gain / reach) for gain in gains)
     return Line(
         name, metric_title(name), metric["verdict"], number(name, metric["base"]), number(name, metric["other"]),
-        signed(name, difference), interval(metric), p_value(metric["p_holm"]), exact, low, at, high,
+        signed(name, difference) + unit, interval(metric), p_value(metric["p_holm"]), exact, low, at, high,
+        is_cut_low=gains[0] is not None and gains[0] < -reach, is_cut_high=gains[2] is not None and gains[2] > reach,
     )  # fmt: skip
 
 
-def _place(value: float | None, better: str, reach: float) -> float | None:
-    if value is None:
-        return None
-    gain = value if better == "higher" else -value
-    return round(MIDDLE + MIDDLE * min(max(gain / reach, -1.0), 1.0), 2)
+def _gains(metric: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    """How much better: the lower end, the difference and the upper end."""
+    low, at, high = (metric[end] for end in ("low", "difference", "high"))
+    if metric["better"] == "higher":
+        return low, at, high
+    low, at, high = (None if value is None else -value for value in (high, at, low))
+    return low, at, high
+
+
+def _place(share: float) -> float:
+    """A share of the reach in units of the drawing, cut at its ends."""
+    return round(MIDDLE + MIDDLE * min(max(share, -1.0), 1.0), 2)
 
 
 def _parts(flips: pa.Table) -> Iterator[Part]:

@@ -13,6 +13,20 @@ from eval.report.panels import BREAKDOWN, SAFETY
 from eval.report.slices import SLICE, type_title, value_title
 
 MOST_LINES = 15
+OWN_TITLES = {
+    "localization.sr_distance": "Distance within 25 %",
+    "localization.sr_bearing": "Bearing within 10°",
+    "speed.sr.ego": "Own speed within 20 %",
+    "speed.sr.target": "Target speed within 20 %",
+    "prediction.ade_m": "ADE (m)",
+    "prediction.fde_m": "FDE (m)",
+    "prediction.longitudinal_error_m": "Longitudinal error (m)",
+    "prediction.lateral_error_m": "Lateral error (m)",
+    "prediction.miss_rate_2m": "Miss rate (2 m)",
+    "grounding.tiou": "Overlap in time (tIoU)",
+    "grounding.miou": "Overlap of boxes (mIoU)",
+}
+"""Of metrics that the report shows elsewhere, or beside a note that tells what its short title leaves out."""
 PART = re.compile(r"(?P<dimension>family|form|type)\.(?P<value>[^.]+)\.(?P<rate>[^.]+)")
 
 
@@ -50,8 +64,13 @@ def metric_title(metric: str) -> str:
 
 
 def _title(metric: str) -> str:
-    known = TITLES.get(metric) or SAFETY.get(metric)
-    return known[0] if known else plain(metric)
+    known = TITLES.get(metric) or SAFETY.get(metric) or (plain(metric),)
+    return OWN_TITLES.get(metric, known[0])
+
+
+def tested_first(metrics: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """In their order, but those without a p-value last."""
+    return sorted(metrics, key=lambda one: one["p"] is None)
 
 
 def number(metric: str, value: float | None) -> str:
@@ -95,7 +114,9 @@ def markdown(content: Mapping[str, Any]) -> str:
     for run in content["runs"]:
         lines += [markdown_cell(run["summary"]), ""]
         rows = [
-            one for one in run["metrics"] if one["verdict"] in ("regression", "suspected") or one["kind"] != "slice"
+            one
+            for one in tested_first(run["metrics"])
+            if one["verdict"] in ("regression", "suspected") or one["kind"] != "slice"
         ]
         lines += [
             "| verdict | metric | base | this run | difference | 95 % interval | p (Holm) |",

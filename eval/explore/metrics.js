@@ -48,7 +48,13 @@ function section(evaluation, part, rows) {
 }
 
 function title(row) {
-  return h("th", { scope: "row" }, row.title || h("code", {}, row.metric), row.title ? h("code", {}, ` ${row.metric}`) : null);
+  const code = h("code", { class: row.title ? "also" : null }, ...breakable(row.metric));
+  return row.title ? h("th", { scope: "row" }, row.title, " ", code) : h("th", { scope: "row" }, code);
+}
+
+// A name that may go on in the next line after its dots and underscores only.
+function breakable(name) {
+  return name.split(/(?<=[._])/).flatMap((part) => [part, h("wbr")]);
 }
 
 function number(evaluation, row, cell, answerer) {

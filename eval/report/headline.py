@@ -9,7 +9,17 @@ import re
 from collections.abc import Mapping, Sequence
 
 from eval.report.inputs import Number
-from eval.report.numbers import Answerer, Row, answerers, cell, difference_cell, other_place, other_title, plain
+from eval.report.numbers import (
+    Answerer,
+    Row,
+    answerers,
+    cell_among,
+    counted,
+    difference_cell,
+    other_place,
+    other_title,
+    plain,
+)
 
 HEADLINE = {
     "localization.mlsr": ("MLSR", "located within 25 % distance and 10° bearing, mean over 0–3 s"),
@@ -50,8 +60,9 @@ def headline_rows(metrics: Mapping[str, Number], columns: Sequence[Answerer]) ->
     rows = []
     for name, (title, note) in TITLES.items():
         if name in metrics and metrics[name].n != 0:
-            cells = tuple(cell(name, metrics.get(column.prefix + name)) for column in columns)
-            rows.append(Row(name, title, note, metrics[name].n, cells))
+            n = metrics[name].n
+            cells = tuple(cell_among(name, metrics.get(column.prefix + name), n) for column in columns)
+            rows.append(Row(name, title, note, n, cells))
     return rows
 
 
@@ -82,10 +93,9 @@ def verdict_sentences(metrics: Mapping[str, Number]) -> list[str]:
         other = metrics.get(f"baseline.{name}.{MLSR}")
         if other is None or other.value is None:
             continue
-        relation = "below" if model.value < other.value else "above" if model.value > other.value else "equal to"
         numbers = f"MLSR {100 * model.value:.1f} % against {100 * other.value:.1f} %"
-        paired = _paired(metrics.get(f"versus.{name}.{MLSR}"))
-        sentences.append(f"This model is {relation} {other_title(name).lower()}: {numbers}{paired}.")
+        relation = "below" if model.value < other.value else "above" if model.value > other.value else "equal to"
+        sentences.append(_standing(f"{relation} {other_title(name).lower()}", numbers, _paired(metrics, name)))
     return sentences + _blind_sentences(metrics)
 
 
@@ -100,22 +110,38 @@ def _blind_sentences(metrics: Mapping[str, Number]) -> list[str]:
     return [f"Without seeing anything it reaches MLSR {' and '.join(told)}."] if told else []
 
 
-def _paired(number: Number | None) -> str:
-    """The paired difference, where it was made."""
-    if number is None or number.value is None or number.low is None or number.high is None:
-        return ""
-    chance = "; that may be chance" if _may_be_chance(number) else ""
-    interval = f"95 % interval {100 * number.low:+.1f} to {100 * number.high:+.1f}"
-    return f", a difference of {100 * number.value:+.1f} points on the same questions ({interval}){chance}"
+def _paired(metrics: Mapping[str, Number], baseline: str) -> Number | None:
+    """The difference in MLSR from a baseline on the same questions; None where it was not made or has no interval."""
+    number = metrics.get(f"versus.{baseline}.{MLSR}")
+    known = number is not None and None not in (number.value, number.low, number.high)
+    return number if known else None
 
 
-def _may_be_chance(number: Number) -> bool:
+def _standing(relation: str, numbers: str, paired: Number | None) -> str:
+    """A sentence that says no more than the paired interval shows."""
+    if paired is None or paired.value == 0:
+        return f"This model is {relation}: {numbers}."
+    told = difference_cell(paired)
+    if _may_be_chance(paired):
+        logs = "" if paired.clusters is None else f" over {counted(paired.clusters, paired.cluster_kind or 'log')}"
+        return (
+            f"{relation.capitalize()} on these questions ({numbers}), but not shown to differ: the 95 % interval of "
+            f"the difference{logs} is {told.spread} points."
+        )
     return (
-        number.low is not None and number.high is not None and number.low <= 0.0 <= number.high and bool(number.value)
+        f"This model is {relation}: {numbers}, a difference of {told.text} points on the same questions "
+        f"(95 % interval {told.spread})."
     )
 
 
-def is_below(metrics: Mapping[str, Number], baseline: str) -> bool:
-    """Whether the model's MLSR is lower than that of a baseline."""
+def _may_be_chance(paired: Number) -> bool:
+    return paired.low is not None and paired.high is not None and paired.low <= 0.0 <= paired.high
+
+
+def is_surely_below(metrics: Mapping[str, Number], baseline: str) -> bool:
+    """Whether the model's MLSR is lower than that of a baseline, and the paired interval, if there is one, says so too."""
     model, other = metrics.get(MLSR), metrics.get(f"baseline.{baseline}.{MLSR}")
-    return bool(model and other and model.value is not None and other.value is not None and model.value < other.value)
+    if model is None or other is None or model.value is None or other.value is None:
+        return False
+    paired = _paired(metrics, baseline)
+    return model.value < other.value and not (paired is not None and _may_be_chance(paired))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eval.report.inputs import Number
 
@@ -54,6 +54,7 @@ class Cell:
         share: the value in [0, 1] for a bar, None where it is not a share.
         low: lower bound for the bar.
         high: upper bound for the bar.
+        n: cases, where they are not as many as the table tells for its row.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Cell:
     share: float | None = None
     low: float | None = None
     high: float | None = None
+    n: int | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,13 @@ def cell(name: str, number: Number | None) -> Cell:
     return Cell(text + suffix, spread, f"{text}{suffix}, {_interval(number, scale, suffix)}", share, low, high)
 
 
+def cell_among(name: str, number: Number | None, n: int | None) -> Cell:
+    """Write a metric in a row over `n` cases; one over another number of cases tells its own."""
+    told = cell(name, number)
+    is_apart = number is not None and number.value is not None and number.n != n
+    return replace(told, n=number.n) if number is not None and is_apart else told
+
+
 def _spread(number: Number, scale: float) -> str:
     """The interval; empty where there is none."""
     if number.low is None or number.high is None:
@@ -134,14 +143,15 @@ def _spread(number: Number, scale: float) -> str:
 
 
 def _interval(number: Number, scale: float, suffix: str) -> str:
-    logs = "" if number.clusters is None else f", {_count(number.clusters, number.cluster_kind or 'log')}"
+    logs = "" if number.clusters is None else f", {counted(number.clusters, number.cluster_kind or 'log')}"
     n = "" if number.n is None else f"; n = {number.n:,}"
     if number.low is None or number.high is None:
         return f"no interval{n}{logs}"
     return f"95 % interval {scale * number.low:.1f} to {scale * number.high:.1f}{suffix}{n}{logs}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 log", "2,000 logs"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drive_vqa.errors import DriveVqaError
+from drive_vqa.errors import ConfigError, DriveVqaError
 from drive_vqa.store import Store
 from eval.report import gallery, headline, numbers, overlays, panels, plots, slices
 from eval.report.calibration import calibration_plots, read_calibration
@@ -35,8 +35,11 @@ def write_report(evaluation: Path, out: Path) -> Path:
         `out`.
 
     Raises:
+        ConfigError: `out` is a folder.
         StoreError: the evaluation or the store that it scored is missing or damaged.
     """
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder: --out must be a file name such as report.html")
     return write_page(render(read_evaluation(evaluation)), out)
 
 
@@ -65,9 +68,10 @@ def _numbers(evaluation: Evaluation) -> dict[str, Any]:
     return {
         "headline": rows,
         "columns": titles,
+        "has_own_n": any(cell.n is not None for row in rows for cell in row.cells),
         "over_frames": any(metrics[row.name].cluster_kind == "frame" for row in rows),
         "sentences": headline.verdict_sentences(metrics),
-        "below": headline.is_below(metrics, "constant_velocity"),
+        "below": headline.is_surely_below(metrics, "constant_velocity"),
         "difference_columns": difference_columns,
         "differences": differences,
         "safety": panels.safety_rows(metrics),

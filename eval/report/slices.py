@@ -13,13 +13,13 @@ The prefixes `baseline.NAME.` and `control.NAME.` before such a name make a furt
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drive_vqa.categories import CATEGORIES
 from eval.report.headline import TITLES
 from eval.report.inputs import Number
-from eval.report.numbers import Row, answerers, cell, natural, plain
+from eval.report.numbers import Row, answerers, cell, cell_among, natural, plain
 from eval.report.panels import BREAKDOWN, SAFETY
 
 SLICE = re.compile(r"slice\.(?P<dimension>[^.]+)\.(?P<value>[^.]+)\.(?P<rate>.+)")
@@ -54,17 +54,37 @@ DIMENSIONS = {
 SAFETY_DIMENSIONS = ("ttc_bin", "ttc_range_rate", "safety by class", "safety by range")
 """Shown with the safety panel."""
 
+COUNTED = {
+    "localization.mlsr": "Targets × times",
+    "localization.tlc": "Targets",
+    **{f"localization.lsr.t{time}": "Targets" for time in range(4)},
+    "accuracy": "Questions",
+}
+"""What a rate is taken over; others are taken over cases of their own."""
+
 YES_NO = {"true": "Yes", "false": "No"}
 
 
 @dataclass(frozen=True)
 class SliceTable:
-    """Rates over the parts of one dimension: a row a part, a column a rate; the last `others` columns are not the model's."""
+    """Rates over the parts of one dimension: a row a part, a column a rate.
+
+    Attributes:
+        dimension: what the parts are of.
+        title: in words.
+        counted: what is counted, a column each before the rates: targets, questions.
+        columns: titles of the rates.
+        rows: parts; their cells fit `columns`.
+        counts: of each row, as many as in `counted`; None where nothing of that part is counted.
+        others: how many of the last columns are not the model's.
+    """
 
     dimension: str
     title: str
+    counted: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    counts: tuple[tuple[int | None, ...], ...]
     others: int
 
 
@@ -93,17 +113,55 @@ def _place(name: str) -> tuple[str, str, str] | None:
 def _slice_table(dimension: str, values: Mapping[str, Mapping[str, str]], metrics: Mapping[str, Number]) -> SliceTable:
     found = {rate for row in values.values() for rate in row}
     rates = sorted({rate for rate in found if rate in TITLES or rate in SAFETY} or found, key=_rate_order)
-    names = [[values[value].get(rate, "") for rate in rates] for value in sorted(values, key=value_order)]
-    others = [one for one in answerers(metrics)[1:] if any(one.prefix + row[0] in metrics for row in names)]
-    rows = []
-    for value, own in zip(sorted(values, key=value_order), names, strict=True):
-        known = [metrics[name].n or 0 for name in own if name in metrics]
-        cells = [cell(rate, metrics.get(name)) for rate, name in zip(rates, own, strict=True)]
-        cells += [cell(rates[0], metrics.get(other.prefix + own[0])) for other in others]
-        rows.append(Row(value, value_title(value), "", max(known, default=None), tuple(cells)))
+    parts = sorted(values, key=value_order)
+    others = [
+        one
+        for one in answerers(metrics)[1:]
+        if any(one.prefix + values[part].get(rates[0], "") in metrics for part in parts)
+    ]
+    counts = [_counts(values[part], rates, metrics) for part in parts]
+    rows = [
+        _row(part, values[part], rates, [one.prefix for one in others], count, metrics)
+        for part, count in zip(parts, counts, strict=True)
+    ]
     heads = [_rate_title(rate) for rate in rates]
-    columns = (*heads, *(f"{heads[0]}: {other.title.lower()}" for other in others))
-    return SliceTable(dimension, DIMENSIONS.get(dimension, plain(dimension)), columns, tuple(rows), len(others))
+    return SliceTable(
+        dimension,
+        DIMENSIONS.get(dimension, plain(dimension)),
+        tuple(counts[0]),
+        (*heads, *(f"{heads[0]}: {other.title.lower()}" for other in others)),
+        tuple(rows),
+        tuple(tuple(count.values()) for count in counts),
+        len(others),
+    )
+
+
+def _counts(own: Mapping[str, str], rates: Sequence[str], metrics: Mapping[str, Number]) -> dict[str, int | None]:
+    """How many targets, questions and other cases a part has, by what the rates count."""
+    found: dict[str, list[int]] = {_counted(rate): [] for rate in rates}
+    for rate, name in own.items():
+        if rate in rates:
+            found[_counted(rate)].append(metrics[name].n or 0)
+    return {kind: max(numbers, default=None) for kind, numbers in found.items()}
+
+
+def _counted(rate: str) -> str:
+    return COUNTED.get(rate, "Cases")
+
+
+def _row(
+    part: str,
+    own: Mapping[str, str],
+    rates: Sequence[str],
+    prefixes: Sequence[str],
+    counts: Mapping[str, int | None],
+    metrics: Mapping[str, Number],
+) -> Row:
+    """A part: the rates of the model, then the first of them of each other answerer."""
+    asked = [(rate, own.get(rate, "")) for rate in rates]
+    asked += [(rates[0], prefix + own.get(rates[0], "")) for prefix in prefixes]
+    cells = [cell_among(rate, metrics.get(name), counts[_counted(rate)]) for rate, name in asked]
+    return Row(part, value_title(part), "", None, tuple(cells))
 
 
 def _rate_title(rate: str) -> str:

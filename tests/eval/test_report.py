@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from drive_vqa.errors import StoreError
+from drive_vqa.errors import ConfigError, StoreError
 from drive_vqa.geometry import SE3
 from drive_vqa.schema import pose_to_struct
 from drive_vqa.store import Store
@@ -53,7 +53,15 @@ def test_headline_shows_the_evaluators_numbers(root, html):
 def test_it_says_that_the_model_is_below_constant_velocity(root, html):
     metrics = json.loads((root / "evaluation" / "metrics.json").read_text())
     assert metrics["localization.mlsr"]["value"] < metrics["baseline.constant_velocity.localization.mlsr"]["value"]
-    assert "This model is below constant velocity" in _text(html)
+    versus = metrics["versus.constant_velocity.localization.mlsr"]
+    assert versus["low"] < 0 < versus["high"]
+    assert "Below constant velocity on these questions" in _text(html)
+    assert 'class="verdict below"' not in html
+
+
+def test_a_folder_is_no_place_for_the_page(root, tmp_path):
+    with pytest.raises(ConfigError, match="--out must be a file name such as report.html"):
+        write_report(root / "evaluation", tmp_path)
 
 
 def test_page_is_self_contained_and_small(root, html):

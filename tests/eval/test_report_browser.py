@@ -45,6 +45,20 @@ def test_nothing_is_wider_than_the_page(browser):
     assert browser.execute_script(wide) == []
 
 
+def test_only_tables_scroll_and_what_is_said_of_them_does_not(browser):
+    inside = "return document.querySelectorAll('.scroll :is(caption, figcaption)').length"
+    assert browser.execute_script(inside) == 0
+    note = "return document.getElementById(document.querySelector('.headline').getAttribute('aria-describedby')).textContent"
+    assert "95 % interval" in browser.execute_script(note)
+
+
+def test_counts_stand_beside_the_names_of_the_parts(browser):
+    heads = "return [...document.querySelectorAll('.slice thead tr')].map((row) => row.children[1].textContent)"
+    found = browser.execute_script(heads)
+    assert found
+    assert set(found) <= {"Targets × times", "Targets", "Questions", "Cases"}
+
+
 def test_images_load(browser):
     widths = browser.execute_script("return [...document.images].map((image) => image.naturalWidth)")
     assert len(widths) > 10

@@ -95,8 +95,50 @@ def test_a_model_below_constant_velocity_and_what_it_reaches_blind_are_said():
         "This model is below constant velocity: MLSR 40.0 % against 60.0 %.",
         "Without seeing anything it reaches MLSR 30.0 % (blank image).",
     ]
-    assert headline.is_below(metrics, "constant_velocity")
+    assert headline.is_surely_below(metrics, "constant_velocity")
     assert headline.verdict_sentences({"accuracy": Number(0.4, 8)}) == []
+
+
+@pytest.mark.parametrize(
+    ("high", "is_sure", "sentence"),
+    [
+        (
+            -0.1, True,
+            "This model is below constant velocity: MLSR 40.0 % against 60.0 %, a difference of -20.0 points on the same"
+            " questions (95 % interval -90.0 to -10.0).",
+        ),
+        (
+            0.3, False,
+            "Below constant velocity on these questions (MLSR 40.0 % against 60.0 %), but not shown to differ: the 95 %"
+            " interval of the difference over 2 logs is -90.0 to +30.0 points.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_may_be_chance_is_not_said_as_if_it_were_sure(high, is_sure, sentence):
+    metrics = {"localization.mlsr": Number(0.4, 8), "baseline.constant_velocity.localization.mlsr": Number(0.6, 8)}
+    metrics["versus.constant_velocity.localization.mlsr"] = Number(-0.2, 8, -0.9, high, 2, "log")
+    assert headline.verdict_sentences(metrics) == [sentence]
+    assert headline.is_surely_below(metrics, "constant_velocity") is is_sure
+
+
+def test_a_number_over_other_questions_than_its_row_tells_its_own_n():
+    metrics = {"accuracy": Number(0.8, 3456), "baseline.constant_velocity.accuracy": Number(0.9, 412)}
+    metrics |= {"control.blank.accuracy": Number(0.3, 3456), "control.shuffled.accuracy": Number(None, 0)}
+    metrics |= {"control.shuffled.localization.mlsr": Number(0.3, 9)}
+    (row,) = headline.headline_rows(metrics, headline.headline_columns(metrics))
+    assert [cell.n for cell in row.cells] == [None, 412, None, None]
+
+
+def test_a_slice_counts_targets_and_questions_apart():
+    name = "slice.range.0_10"
+    metrics = {f"{name}.localization.mlsr": Number(0.5, 52), f"{name}.localization.tlc": Number(0.5, 13)}
+    metrics |= {f"{name}.accuracy": Number(0.5, 130), "slice.range.10_20.accuracy": Number(0.5, 4)}
+    metrics |= {f"control.blank.{name}.localization.mlsr": Number(0.1, 20)}
+    (table,) = slices.slice_tables(metrics)
+    assert table.columns == ("MLSR", "TLC", "Accuracy", "MLSR: blank image")
+    assert table.counted == ("Targets × times", "Targets", "Questions")
+    assert table.counts == ((52, 13, 130), (None, None, 4))
+    assert [cell.n for cell in table.rows[0].cells] == [None, None, None, 20]
 
 
 def test_the_safety_panel_has_known_rates_in_order_their_parts_behind_them_and_others_last():

@@ -14,7 +14,10 @@ import pytest
 from drive_vqa.errors import ConfigError, PredictionError, StoreError
 from drive_vqa.store import Store
 from eval.compare import compare
+from eval.compare.changes import KINDS
+from eval.compare.page import _table
 from eval.compare.pairing import run_names
+from eval.compare.words import OWN_TITLES
 from eval.evaluate import evaluate
 from eval.predict.selection import SELECTION_KEY, Selection
 from tests.eval.conftest import write_world
@@ -226,3 +229,36 @@ def test_runs_on_other_truths_are_not_compared(runs, tmp_path):
     other = scored(store, tmp_path / "other", true_answers(store))
     with pytest.raises(PredictionError, match="differ\\): evaluate both with one store"):
         compare([runs["true"], other], tmp_path / "out")
+
+
+def test_what_is_not_tested_comes_last_in_the_page_and_metres_are_not_drawn_in_points(compared):
+    _, content, _ = compared
+    table = _table(content["runs"][0], "headline")
+    ranks = [line.p == "–" for line in table.lines]
+    assert ranks == sorted(ranks)
+    assert {True, False} == set(ranks)
+    (fde,) = (line for line in table.lines if line.name == "prediction.fde_m")
+    assert (fde.title, fde.difference[-2:], fde.low, fde.at, fde.high) == ("FDE (m)", " m", None, None, None)
+
+
+@pytest.mark.parametrize(("better", "cut"), [("higher", (True, False)), ("lower", (False, True))])
+def test_an_interval_that_goes_on_is_marked_where_it_is_cut(compared, better, cut):
+    _, content, _ = compared
+    change = metric(content, "accuracy") | {"low": -0.3, "difference": -0.05, "high": 0.02, "better": better}
+    change |= {"metric": "type.side.accuracy", "p": 0.2}
+    run = {"metrics": [change | {"kind": "slice"}], "comparisons": {"slice": 1}}
+    table = _table(run, "slice")
+    (line,) = table.lines
+    assert table.reach == pytest.approx(10.0)
+    assert (line.is_cut_low, line.is_cut_high) == cut
+    places = (0.0, 50.0, 120.0) if better == "higher" else (80.0, 150.0, 200.0)
+    assert (line.low, line.at, line.high) == pytest.approx(places)
+
+
+def test_every_headline_metric_has_a_name_in_words(compared):
+    _, content, _ = compared
+    titles = {line.name: line.title for line in _table(content["runs"][0], "headline").lines}
+    assert titles["localization.sr_bearing"] == "Bearing within 10°"
+    assert titles["prediction.miss_rate_2m"] == "Miss rate (2 m)"
+    assert [title for title in titles.values() if "·" in title] == []
+    assert [name for name in OWN_TITLES if KINDS["headline"].fullmatch(name) is None] == []

@@ -79,6 +79,17 @@ def test_nothing_is_wider_than_the_page(browser):
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width, state
 
 
+def test_names_of_metrics_are_not_broken_within_a_word(browser):
+    _go(browser, "#/metrics")
+    broken = """
+        const codes = [...document.querySelectorAll("#metric-tables th code")].filter((code) => code.offsetParent);
+        const lines = (part) => { const range = new Range(); range.selectNode(part); return range.getClientRects().length; };
+        const parts = codes.flatMap((code) => [...code.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE));
+        return parts.length ? parts.filter((part) => lines(part) > 1 && !part.data.includes("-")).map((part) => part.data) : null;
+    """
+    assert _wait(browser, broken, until=lambda found: found is not None) == []
+
+
 def test_boxes_lie_on_the_drawn_objects(browser):
     _at(browser, 2)
     found = browser.execute_script(
