@@ -171,3 +171,9 @@ def clock_hour(bearing_deg: float) -> int:
     """The nearest hour of a bearing, 12 forward and 3 to the right: ±15° around 0° is 12."""
     hour = int(np.floor(-bearing_deg / 30.0 + 0.5)) % 12
     return hour or 12
+
+
+def hours_apart(first: float | Array, second: float | Array) -> Array:
+    """Hours between two of a clock, in [0, 6]."""
+    apart = np.abs(np.subtract(first, second)) % 12
+    return np.asarray(np.minimum(apart, 12 - apart))

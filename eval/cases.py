@@ -125,7 +125,7 @@ def answer_columns(answers: Sequence[Mapping[str, Any] | None]) -> pd.DataFrame:
         values = [(nothing if answer is None else answer)[name] for answer in answers]
         if name == "marks":
             values = [None if marks is None else tuple(marks) for marks in values]
-        columns[name] = np.array(values, dtype=np.float64) if name in NUMBERS else object_column(_objects(values))
+        columns[name] = np.array(values, dtype=np.float64) if name in NUMBERS else object_column(objects(values))
     return pd.DataFrame(columns)
 
 
@@ -218,14 +218,14 @@ def struct_columns(structs: pa.ChunkedArray, prefix: str) -> dict[str, pd.Series
 
 def option_tuples(lists: pa.ListArray) -> np.ndarray:
     """Lists of text as tuples; equal ones are one object, since a store has few beside its many questions."""
-    result = _objects([()] * len(lists))
+    result = objects([()] * len(lists))
     rows = np.flatnonzero(_lengths(lists) > 0)
     filled = lists.take(pa.array(rows))
     if pc.any(pc.match_substring(filled.flatten(), JOINT)).as_py() or filled.flatten().null_count:
-        result[rows] = _objects([tuple(options) for options in filled.to_pylist()])
+        result[rows] = objects([tuple(options) for options in filled.to_pylist()])
         return result
     codes = pc.binary_join(filled, JOINT).dictionary_encode()
-    known = _objects([tuple(text.split(JOINT)) for text in codes.dictionary.to_pylist()])
+    known = objects([tuple(text.split(JOINT)) for text in codes.dictionary.to_pylist()])
     result[rows] = known[codes.indices.to_numpy(zero_copy_only=False)] if len(rows) else None
     return result
 
@@ -234,7 +234,7 @@ def _tuples(lists: pa.ListArray) -> np.ndarray:
     """Lists as tuples with None for null; few rows have one."""
     result = np.full(len(lists), None)
     rows = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
-    result[rows] = _objects([tuple(marks) for marks in lists.take(pa.array(rows)).to_pylist()])
+    result[rows] = objects([tuple(marks) for marks in lists.take(pa.array(rows)).to_pylist()])
     return result
 
 
@@ -249,7 +249,7 @@ def _first(lists: pa.ListArray) -> pa.Array:
     return lists.values.take(pa.array(starts, mask=_lengths(lists) == 0))
 
 
-def _objects(values: Iterable[Any]) -> np.ndarray:
+def objects(values: Iterable[Any]) -> np.ndarray:
     """Values of any kind, tuples too, as an array of objects."""
     listed = list(values)
     return np.fromiter(listed, dtype=object, count=len(listed))

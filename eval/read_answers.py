@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from drive_vqa.schema import TRUTH
 from eval.answers import Parsed, ParseFailure
-from eval.cases import NUMBERS, object_column
+from eval.cases import NUMBERS, object_column, objects
 from eval.choices import NO, YES
 from eval.mentions import REFUSAL
 from eval.numbers import MAX_NUMBERS, WORDS_OF_NUMBERS
@@ -72,8 +72,8 @@ def read_answers(texts: Iterable[str], answer_types: Iterable[str], options: Ite
     Raises:
         ValueError: an answer type is not known.
     """
-    told, offers = _object_array(texts), _object_array(options)
-    kinds, names = pd.factorize(_object_array(answer_types))
+    told, offers = objects(texts), objects(options)
+    kinds, names = pd.factorize(objects(answer_types))
     for name in names:
         if name not in ANSWER_TYPES:
             raise ValueError(f"answer type {name!r} is not one of {', '.join(ANSWER_TYPES)}")
@@ -115,11 +115,6 @@ class _Found:
         return pd.DataFrame(
             {name: column if name in NUMBERS else object_column(column) for name, column in self._columns.items()}
         )
-
-
-def _object_array(values: Iterable[Any]) -> np.ndarray:
-    """Tuples too, as one object each."""
-    return np.fromiter(values, dtype=object)
 
 
 def _read_part(found: _Found, start: int, texts: np.ndarray, kinds: np.ndarray, options: np.ndarray) -> None:
@@ -201,12 +196,12 @@ def _read_lists(found: _Found, rows: np.ndarray, kind: str, said: pa.Array) -> N
     marks, ends = pc.cast(numbers.flatten(), pa.int64()).to_pylist(), numbers.offsets.to_pylist()
     listed = [tuple(marks[a:b]) for a, b in pairwise(ends)]
     if kind == "regions":
-        found.put(rows[fits], {"marks": _object_array([tuple(sorted(set(one))) for one in listed])})
+        found.put(rows[fits], {"marks": objects([tuple(sorted(set(one))) for one in listed])})
         fits = _rows_where(pc.match_substring_regex(said, _NONE))
-        found.put(rows[fits], {"marks": _object_array([()] * len(fits))})
+        found.put(rows[fits], {"marks": objects([()] * len(fits))})
     else:
         once = np.array([len(set(one)) == len(one) for one in listed], dtype=bool)
-        found.put(rows[fits[once]], {"marks": _object_array(listed)[once]})
+        found.put(rows[fits[once]], {"marks": objects(listed)[once]})
 
 
 def _read_failures(found: _Found, rows: np.ndarray, kind: str, said: pa.Array) -> None:

@@ -173,13 +173,6 @@ def estimate_mean(
     return estimate_each({"": Sample(values, np.arange(len(values)), statistic)}, logs, frames)[""]
 
 
-def estimate_median(
-    values: Float[np.ndarray, "n"], logs: Int[np.ndarray, "n"], frames: Int[np.ndarray, "n"]
-) -> Estimate:
-    """Median of cases with its interval; arguments as for `estimate_mean`."""
-    return estimate_mean(values, logs, frames, "median")
-
-
 def estimate_of_means(
     values: Float[np.ndarray, "n k"],
     logs: Int[np.ndarray, "n"],

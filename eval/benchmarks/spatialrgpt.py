@@ -29,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+from drive_vqa.geometry import hours_apart
 from eval.answers import Parsed, ParseFailure
 from eval.benchmarks.records import Record, read_json
 from eval.benchmarks.scored import Metrics, Scored, overall
@@ -149,12 +150,6 @@ def _is_right(truth: Parsed, answer: Parsed) -> bool:
     if truth.clock_hour is not None and answer.clock_hour is not None:
         return bool(hours_apart(truth.clock_hour, answer.clock_hour) <= 1)
     return answer == truth
-
-
-def hours_apart(first: float | np.ndarray, second: float | np.ndarray) -> np.ndarray:
-    """Hours between two of a clock, in [0, 6]."""
-    apart = np.abs(np.subtract(first, second)) % 12
-    return np.asarray(np.minimum(apart, 12 - apart))
 
 
 def _direction_errors(scored: Scored, rows: np.ndarray) -> Metrics:

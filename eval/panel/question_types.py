@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drive_vqa.geometry import wrap_deg
+from drive_vqa.geometry import hours_apart, wrap_deg
 from eval.panel.answered import Answered, share_at, share_of
 from eval.panel.parts import parts_of
 from eval.statistics import Sample
@@ -38,8 +38,7 @@ def question_types(answered: Answered) -> Iterator[tuple[str, Sample]]:
         truth, answer = _both(answered, "clock_hour", rows)
         asked = np.isfinite(truth)
         if asked.any():
-            apart = np.abs(truth - answer)[asked] % 12
-            yield f"{name}.accuracy_within_one_hour", share_of(np.minimum(apart, 12 - apart) <= 1, rows[asked])
+            yield f"{name}.accuracy_within_one_hour", share_of(hours_apart(truth, answer)[asked] <= 1, rows[asked])
 
 
 def _relative_errors(answered: Answered, name: str, rows: np.ndarray) -> Iterator[tuple[str, Sample]]:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from eval.report import write_report
-from tests.eval.report_browser import NEEDS_BROWSER, WIDTHS, opened
+from tests.browser import NEEDS_BROWSER, WIDTHS, opened
 from tests.eval.report_world import SCRIPT, built_world
 
 pytestmark = NEEDS_BROWSER

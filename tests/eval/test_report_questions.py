@@ -7,7 +7,7 @@ from eval.report.listing import FIELDS, INDEX, ROWS
 from eval.report.parts import ROWS_OF_PART, pack, pack_rows
 from eval.report.severity import OUTCOMES
 from eval.report.shell import HERE, fill, write_page
-from tests.eval.report_browser import NEEDS_BROWSER, opened
+from tests.browser import NEEDS_BROWSER, opened
 from tests.eval.report_world import IMAGE, SCRIPT, built_world
 
 pytestmark = NEEDS_BROWSER

@@ -1,26 +1,14 @@
 """The preview in a real browser, at the width of a desktop and of a phone."""
 
 import json
-import shutil
 
 import pytest
 
 from qa_gen.preview import write_preview
+from tests.browser import NEEDS_BROWSER, WIDTHS, opened
 from tests.qa_gen.preview_world import SCRIPT, write_world
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed: pip install 'drive-vqa[dev]'")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER),
-    reason="no chromium and chromedriver on this machine: apt-get install chromium chromium-driver",
-)
-
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--disable-dev-shm-usage", "--window-size=1280,900",
-)  # fmt: skip
-WIDTHS = {"desktop": 1280, "phone": 390}
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +20,8 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module", params=WIDTHS)
 def browser(request, page):
     """A browser that has opened the page."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    if request.param == "phone":
-        metrics = {"width": WIDTHS["phone"], "height": 844, "pixelRatio": 2.0, "touch": True}
-        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    try:
-        driver.get(page)
+    with opened(page, request.param) as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 def test_opens_without_errors_and_without_the_network(browser, page):

@@ -8,8 +8,8 @@ import pytest
 
 from eval.compare import compare
 from eval.evaluate import evaluate
+from tests.browser import NEEDS_BROWSER, WIDTHS, opened
 from tests.eval.conftest import write_world
-from tests.eval.report_browser import NEEDS_BROWSER, WIDTHS, opened
 
 pytestmark = NEEDS_BROWSER
 EVIL = "<img src=x onerror=document.title='owned'></script>"

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.eval.report_browser import NEEDS_BROWSER, WIDTHS, opened
+from tests.browser import NEEDS_BROWSER, WIDTHS, opened
 from tests.eval.report_world import LOG, SCRIPT
 
 pytestmark = NEEDS_BROWSER
