@@ -13,6 +13,9 @@ from eval.predict.asked import Answer, Answering, PromptedQuestion, Unanswered
 
 Told = tuple[PromptedQuestion, Answer | Unanswered]
 
+LISTEN_S = 0.5
+"""Longest wait for answers before looking up: an interrupt that comes just as a wait begins is heard only when it ends."""
+
 
 def in_batches(answer: Callable[[list[PromptedQuestion]], Sequence[Answer | Unanswered]], batch_size: int) -> Answering:
     """Who answers a batch as who answers questions as they come; the time of a batch is shared out evenly.
@@ -72,7 +75,7 @@ def side_by_side(
                         running[pool.submit(ask, asked)] = asked
                     if not running:
                         return
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    for future in wait(running, LISTEN_S, FIRST_COMPLETED).done:
                         yield running.pop(future), future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
