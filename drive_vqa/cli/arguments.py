@@ -18,6 +18,7 @@ from drive_vqa.cli.options import (
     new_command,
     pixels,
     positive,
+    shares,
     take_overrides,
 )
 from drive_vqa.traces import DIALECTS
@@ -66,6 +67,19 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         choices=("full", "front"),
         default="full",
         help="front: one small camera and a sparse lidar, much faster",
+    )
+    synth.add_argument(
+        "--camera-height",
+        type=float,
+        nargs=2,
+        metavar=("LOW_M", "HIGH_M"),
+        help="of the front camera over the ground, drawn for each scene (default: 1.51 always)",
+    )
+    synth.add_argument(
+        "--weather",
+        type=shares,
+        metavar="NAME=SHARE,…",
+        help="how likely each is; shares are scaled to add up to 1 (default sun=0.55,dusk=0.17,night=0.14,fog=0.14)",
     )
     synth.add_argument("--first", type=int, default=0, metavar="N", help="number of the first scene (default 0)")
     synth.add_argument("--duration", type=float, default=20.0, metavar="SECONDS", help="of a scene (default 20)")

@@ -49,6 +49,16 @@ def pixels(text: str) -> tuple[int, int]:
     return positive(width), positive(height)
 
 
+def shares(text: str) -> dict[str, float]:
+    """Shares by name such as sun=2,night=1, scaled to add up to 1."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    amounts = {name.strip(): at_least_zero(amount) for name, _, amount in pairs}
+    total = sum(amounts.values())
+    if total <= 0 or len(amounts) < len(pairs):
+        raise argparse.ArgumentTypeError(f"{text} must name each once and give one of them more than 0")
+    return {name: amount / total for name, amount in amounts.items()}
+
+
 def above_zero(text: str) -> float:
     """A finite number above 0."""
     number = float(text)

@@ -30,6 +30,11 @@ def _synth(arguments: argparse.Namespace) -> int:
         return _replay(arguments)
     if arguments.calibration is not None:
         raise ConfigError("--calibration goes with --replay only")
+    named = {
+        "camera_height_m": arguments.camera_height and tuple(arguments.camera_height),
+        "weather_shares": arguments.weather,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
     synthesize(
         arguments.out,
         scenes=arguments.scenes,
@@ -39,6 +44,7 @@ def _synth(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         rig=arguments.rig,
         first_scene=arguments.first,
+        **given,
     )
     return 0
 

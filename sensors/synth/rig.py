@@ -117,6 +117,14 @@ class Rig:
     lidar: Lidar
     radars: tuple[Radar, ...]
 
+    def with_cameras_at(self, height_m: float) -> Rig:
+        """The same with all cameras raised or lowered together, so that the first is so high over the ground."""
+        up_m = np.array([0.0, 0.0, height_m - self.cameras[0].ego_SE3_cam.translation_m[2]])
+        poses = [camera.ego_SE3_cam for camera in self.cameras]
+        raised = [SE3(pose.rotation, pose.translation_m + up_m) for pose in poses]
+        cameras = [replace(camera, ego_SE3_cam=pose) for camera, pose in zip(self.cameras, raised, strict=True)]
+        return replace(self, cameras=tuple(cameras))
+
 
 RigName = Literal["full", "front"]
 """Six cameras, five radars and the lidar; the front camera and the lidar."""

@@ -6,8 +6,13 @@ One scene is one unit of work and of resume.
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from zlib import crc32
+
+import numpy as np
 
 from drive_vqa._version import __version__
 from drive_vqa.errors import ConfigError, DriveVqaError
@@ -22,6 +27,7 @@ from sensors.synth.sky import make_light
 from sensors.synth.tables import VERSION, Tables
 from sensors.synth.town import TOWNS, build_town
 from sensors.synth.traffic import simulate_scene
+from sensors.synth.weather import WEATHER_SHARES
 from sensors.synth.world import World, build_world
 
 logger = logging.getLogger(__name__)
@@ -42,11 +48,20 @@ class Settings:
     azimuths: int
     ground_truth_images: bool
     rig_name: RigName = "full"
+    camera_height_m: tuple[float, float] | None = None
+    weather_shares: Mapping[str, float] = field(default_factory=lambda: dict(WEATHER_SHARES))
     code_version: str = __version__
 
     def rig(self) -> Rig:
-        """The sensors."""
+        """The sensors, as they are usually mounted."""
         return make_rig(self.width_px, self.height_px, self.azimuths, self.rig_name)
+
+    def rig_of(self, scene: int) -> Rig:
+        """The sensors of one drive: vehicles differ in how high their cameras are."""
+        if self.camera_height_m is None:
+            return self.rig()
+        rng = np.random.default_rng([self.seed, scene, crc32(b"camera height")])
+        return self.rig().with_cameras_at(float(rng.uniform(*self.camera_height_m)))
 
 
 @dataclass(frozen=True)
@@ -82,6 +97,8 @@ def synthesize(
     height_px: int | None = None,
     azimuths: int | None = None,
     ground_truth_images: bool = False,
+    camera_height_m: tuple[float, float] | None = None,
+    weather_shares: Mapping[str, float] = WEATHER_SHARES,
 ) -> None:
     """Write a nuScenes v1.0 data set of a synthetic town at `out`, with the version folder `v1.0-mini`.
 
@@ -100,6 +117,9 @@ def synthesize(
         width_px, height_px: of the images; default: what is usual for the rig (`rig.SIZES`).
         azimuths: lidar firings a turn; likewise.
         ground_truth_images: also write instance masks and depth under `out/synth`.
+        camera_height_m: least and greatest height of the front camera over the ground, drawn for each drive; the others move with
+            it. Default: always that of the rig.
+        weather_shares: how likely `sun`, `dusk`, `night` and `fog` are, in shares that add up to 1; one not named does not occur.
 
     Raises:
         ConfigError: If a setting is out of range, or `out` holds a data set with other settings.
@@ -115,6 +135,8 @@ def synthesize(
         firings if azimuths is None else azimuths,
         ground_truth_images,
         rig,
+        camera_height_m,
+        dict(weather_shares),
     )
     _check(settings, scenes, first_scene)
     claim(out, _WORK, {**asdict(settings), "scenes": scenes, "first_scene": first_scene})
@@ -139,6 +161,21 @@ def _check(settings: Settings, scenes: int, first_scene: int) -> None:
         raise ConfigError(f"seed and first_scene: must be 0 or more, got {settings.seed} and {first_scene}")
     if min(settings.width_px, settings.height_px) < 32 or settings.azimuths < 8:
         raise ConfigError("width_px, height_px and azimuths: images need 32 pixels a side and sweeps 8 azimuths")
+    _check_world(settings)
+
+
+def _check_world(settings: Settings) -> None:
+    low_m, high_m = settings.camera_height_m or (1.0, 1.0)
+    if not 0.5 <= low_m <= high_m <= 4.0:
+        raise ConfigError(
+            f"camera_height_m: two rising heights from 0.5 to 4 m are needed, got {low_m:g} and {high_m:g}"
+        )
+    shares = settings.weather_shares
+    unknown = sorted(set(shares) - set(WEATHER_SHARES))
+    if unknown or not shares or min(shares.values()) < 0 or not math.isclose(sum(shares.values()), 1.0):
+        raise ConfigError(
+            f"weather_shares: give {', '.join(WEATHER_SHARES)} shares that are not negative and add up to 1, got {dict(shares)}"
+        )
 
 
 def make_scene(handle: SceneHandle) -> bool:
@@ -153,7 +190,7 @@ def make_scene(handle: SceneHandle) -> bool:
 def record_scene(handle: SceneHandle, watch: Stopwatch) -> Tables:
     """Simulate and record one scene; returns its rows."""
     settings = handle.settings
-    scene = simulate_scene(settings.town, handle.index, settings.seed, settings.duration_s)
+    scene = simulate_scene(settings.town, handle.index, settings.seed, settings.duration_s, settings.weather_shares)
     return record(scene, handle, watch)
 
 
@@ -164,7 +201,7 @@ def record(scene: Scene, handle: SceneHandle, watch: Stopwatch) -> Tables:
         handle.root,
         scene,
         synthetic_identity(scene, handle.index, settings.seed),
-        settings.rig(),
+        settings.rig_of(handle.index),
         map_origin_m(scene.town),
     )
     recorder = Recorder(rows, _world(scene), make_light(scene.weather), settings.ground_truth_images, watch)

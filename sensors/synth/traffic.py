@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from zlib import crc32
 
 import numpy as np
@@ -20,13 +21,19 @@ from sensors.synth.scene_words import describe
 from sensors.synth.town import build_town
 from sensors.synth.traffic_sim import RATE_HZ, LaneRecord, TrafficSim
 from sensors.synth.vehicle import Vehicle
-from sensors.synth.weather import draw_weather
+from sensors.synth.weather import WEATHER_SHARES, draw_weather
 
 KEEP_RADIUS_M = 80.0
 _WARM_UP_S = 3.0
 
 
-def simulate_scene(town_name: str, scene_index: int, seed: int, duration_s: float = 20.0) -> Scene:
+def simulate_scene(
+    town_name: str,
+    scene_index: int,
+    seed: int,
+    duration_s: float = 20.0,
+    weather_shares: Mapping[str, float] = WEATHER_SHARES,
+) -> Scene:
     """Simulate one drive; the same arguments always give the same scene.
 
     Args:
@@ -34,6 +41,7 @@ def simulate_scene(town_name: str, scene_index: int, seed: int, duration_s: floa
         scene_index: Which scene of the data set; 0 or more.
         seed: Seed of the data set; 0 or more.
         duration_s: Length of the scene in seconds.
+        weather_shares: How likely each weather is.
 
     Returns:
         The scene, sampled at 20 Hz, with every actor that comes within 80 m of the ego.
@@ -46,7 +54,7 @@ def simulate_scene(town_name: str, scene_index: int, seed: int, duration_s: floa
         raise ConfigError(f"{asked} cannot be simulated: give an index and a seed of 0 or more and 1 to 600 s")
     network = lane_network(town_name)
     rng = np.random.default_rng([seed, scene_index, crc32(town_name.encode())])
-    weather = draw_weather(rng)
+    weather = draw_weather(rng, weather_shares)
     cast = draw_cast(network, rng)
     sim = TrafficSim(network, cast.vehicles, cast.walkers, cast.orders, rng, start_s=-_WARM_UP_S)
     driven, walked = sim.run(duration_s)
