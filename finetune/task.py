@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,7 @@ from finetune.zoom.cold_start import ZoomAnswers
 from finetune.zoom.crops import PRESETS as ZOOMS
 from finetune.zoom.templates import tool_processor
 
-TINY = "tiny"
+SCRATCH = ("tiny", "scratch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +73,16 @@ def make_task(
         raise ConfigError(f"answers={config.answers} needs a writer of traces: use answers=plain or the command line")
     if config.zoom is not None and answers is not None:
         answers = ZoomAnswers(answers, ZOOMS[config.zoom])
-    if model == TINY:
+    if model in SCRATCH:
         base = out / "base"
         with state.main_process_first():
-            _make_base(base, out / "checkpoints", config.seed, lesson_texts(store, config, answers))
+            everything = replace(config, families=(), types=())
+            _make_base(base, out / "checkpoints", config.seed, lesson_texts(store, everything, answers))
     else:
         base = model_folder(model)
     processor = load_processor(base) if config.zoom is None else tool_processor(load_processor(base))
     index = read_index(store, config, processor, writer=answers)
-    hub_name = None if model == TINY or Path(model).exists() else model
+    hub_name = None if model in SCRATCH or Path(model).exists() else model
     return Task(store, config, out, base, hub_name, processor, index, answers)
 
 

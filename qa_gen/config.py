@@ -66,7 +66,7 @@ class GenerateConfig:
         bench_groups: how many groups the `bench` split is to have over all logs of the test split.
         bench_step_s: time between two moments of the bench.
         val_fraction: share of logs in `val`.
-        test_fraction: share of logs in `test`.
+        test_fraction: share of logs in `test`; 1, beside `val_fraction` 0, for a store of tests alone.
         split_seed: chooses which.
         place_overlap: logs whose paths coincide by more than this share stay in one split.
         ego_length_m: own vehicle's size, for time to collision.
@@ -123,8 +123,11 @@ class GenerateConfig:
         offsets_s = self.context_offsets_s
         if not offsets_s or offsets_s[-1] != 0.0 or list(offsets_s) != sorted(set(offsets_s)) or offsets_s[0] < -60.0:
             raise ValueError(f"context_offsets_s must rise from -60 or more and end in 0; got {offsets_s}")
-        if min(self.val_fraction, self.test_fraction) < 0 or self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction and test_fraction must be 0 or more and leave some logs to train on")
+        if self.val_fraction + self.test_fraction >= 1 and (self.val_fraction, self.test_fraction) != (0.0, 1.0):
+            raise ValueError(
+                "val_fraction and test_fraction must leave some logs to train on; "
+                "for tests alone set val_fraction=0 and test_fraction=1"
+            )
 
     def _check_ranges(self) -> None:
         for name, (least, most) in RANGES.items():

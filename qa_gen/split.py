@@ -8,6 +8,8 @@ train. With three units or more each split has at least one; two are train and t
 Where everything hangs together the rule is weaker, and a warning says so: recordings alone, then logs alone. One log alone can
 only be split by time, its first 70 % of moments for training: neighbouring moments then look alike, and a report must warn. The
 moments counted are those of image sequences where there are any, since a short log has few of them, and they lie in its middle.
+
+A store may be for tests alone (`test_fraction` 1): then every log is, even one that is alone.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ RECORDINGS_AND_PLACES = "recordings-and-places"
 RECORDINGS = "recordings"
 WHOLE_LOGS = "whole-logs"
 TIME_WITHIN_LOG = "time-within-log"
+TESTS_ALONE = "tests-alone"
 TRAIN_TIME_SHARE = 0.7
 PLACE_OVERLAP = 0.5
 """Standard of `place_overlap`: share of the shorter path that another log's ego drove too."""
@@ -40,7 +43,7 @@ class SplitPlan:
     """The split of every log of a store.
 
     Attributes:
-        rule: "recordings-and-places", "recordings", "whole-logs" or "time-within-log".
+        rule: "recordings-and-places", "recordings", "whole-logs", "time-within-log" or "tests-alone".
         split_of: train, val or test of each log; "time-within-log" for a log that is alone.
         units: of each log the first log, by name, that it must not be separated from; its own name where there is none.
 
@@ -68,12 +71,15 @@ def plan_splits(
         store: with `ingest` done.
         seed: chooses which units.
         val_fraction: share of logs in `val`.
-        test_fraction: share of logs in `test`.
+        test_fraction: share of logs in `test`; 1 for all.
         place_overlap: logs whose egos drove more than this share of the shorter path on the same road stay together.
 
     Raises:
         StoreError: a table is missing or damaged.
     """
+    if test_fraction == 1:
+        log_ids = store.log_ids()
+        return SplitPlan(TESTS_ALONE, dict.fromkeys(log_ids, "test"), {log_id: log_id for log_id in log_ids})
     rows = store.read_all("logs", ["log_id", "recording", "source_format", "location"]).to_pylist()
     recording_of = {row["log_id"]: row["recording"] or row["log_id"] for row in rows}
     log_ids = sorted(recording_of)
@@ -117,7 +123,7 @@ def split_units(units: Mapping[str, str], *, seed: int, val_fraction: float, tes
         units: the unit of each log.
         seed: chooses which units.
         val_fraction: share of logs in `val`.
-        test_fraction: share of logs in `test`.
+        test_fraction: share of logs in `test`, below 1.
     """
     if split_rule(list(units)) == TIME_WITHIN_LOG:
         logger.warning(

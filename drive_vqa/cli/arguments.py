@@ -218,5 +218,13 @@ def _add_whole_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     demo.add_argument("--seed", type=int, default=0, metavar="S")
     add_workers(demo)
 
+    bench = new_command(commands, "bench", "build the drives and questions that models are compared on")
+    bench.add_argument("--out", type=Path, required=True, metavar="DIR")
+    bench.add_argument(
+        "--real", type=Path, metavar="DATA", help="folder with recorded driving, for real traffic and real images too"
+    )
+    bench.add_argument("--scenes", type=positive, default=80, metavar="N", help="synthetic drives (default 80: all)")
+    add_workers(bench)
+
     doctor = new_command(commands, "doctor", "say what works on this machine, and how to mend the rest")
     doctor.add_argument("--json", action="store_true")

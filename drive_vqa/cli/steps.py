@@ -299,6 +299,12 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo(arguments.out, scenes=arguments.scenes, seed=arguments.seed, workers=arguments.workers)
 
 
+def _bench(arguments: argparse.Namespace) -> int:
+    from drive_vqa.cli.bench import bench
+
+    return bench(arguments.out, scenes=arguments.scenes, real=arguments.real, workers=arguments.workers)
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from drive_vqa.cli.doctor import examine, show
 
@@ -328,6 +334,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "merge": _merge,
     **ASKING,
     **JUDGING,
+    "bench": _bench,
     "demo": _demo,
     "doctor": _doctor,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ from drive_vqa.vlm import ChatProcessor, load_vlm
 from drive_vqa.weights_digest import weights_digest
 from finetune.adapter import check_frozen_names, save_model
 from finetune.checkpoint_record import check_dense
-from finetune.dataset import LessonDataset
-from finetune.dense.pictures import read_pictures
+from finetune.dense.moments import read_moments
 from finetune.dense.pretraining import pretrain
 from finetune.dense.questions import read_wordings
 from finetune.dense.rows import is_of_one_camera, shown_offsets
@@ -28,9 +25,13 @@ from finetune.patch_embedding import multiply_patches
 from finetune.task import Task
 
 DENSE = "dense"
-LESSONS_WORDED = 500
-"""Lessons among which wordings are looked for."""
-MOST_LAYERS = 8
+KEPT = "dense.partial.pt"
+"""What a run that was killed goes on from."""
+LOGS_WORDED = 32
+QUESTIONS_WORDED = 4000
+"""Among so many questions of so many logs wordings are looked for."""
+LAYERS = range(3, 9)
+"""Two see, a third looks."""
 WITHOUT = "set dense_pretraining.steps=0 and frozen=null, with learning_rates for vision and projector"
 
 
@@ -68,32 +69,40 @@ def _make(task: Task, run: Run, state: PartialState, folder: Path) -> None:
     check_model(vlm.model, task.processor, task.base)
     check_frozen_names(vlm.model, config, task.base)
     groups = [group for group in dataset.groups() if is_of_one_camera(group)]
-    pictures = read_pictures(task.store, groups, config.image_size_px)
-    if not pictures:
+    moments = read_moments(task.store, groups, config.image_size_px)
+    if not moments:
         raise ConfigError(f"the frames of this split show no marked object to learn from: {WITHOUT}")
-    asked = _some_questions(dataset, config.seed) if config.dense_pretraining.look_steps else None
-    wordings = [] if asked is None else read_wordings(asked, task.processor, pictures[0].image)
+    asked = _some_questions(task) if config.dense_pretraining.look_steps else None
+    wordings = [] if asked is None else read_wordings(asked, task.processor, moments[0].images[0])
     vlm.model.float().config.dtype = torch.float32
     if state.device.type == "cpu":
         multiply_patches(vlm.model)
-    pretrain(vlm, pictures, wordings, shown_offsets(groups), config, run)
+    kept = folder.with_name(KEPT)
+    pretrain(vlm, moments, wordings, shown_offsets(groups), config, run, kept)
     save_model(vlm.model, task.processor, folder)
+    kept.unlink(missing_ok=True)
 
 
 def check_model(model: Any, processor: ChatProcessor, base: Path) -> None:
-    """Refuse a model that the lessons would not teach, or would destroy: all layers become copies of the first.
+    """Refuse a model that the lessons would not teach, or would destroy: later layers become copies of the second.
 
     Raises:
         ConfigError: it is not a small Qwen2.5-VL.
     """
     layers = int(model.config.get_text_config().num_hidden_layers)
-    if processor.family.model_type != "qwen2_5_vl" or not 2 <= layers <= MOST_LAYERS:
+    if processor.family.model_type != "qwen2_5_vl" or layers not in LAYERS:
         raise ConfigError(
-            f"dense_pretraining is for a Qwen2.5-VL with random weights and 2 to {MOST_LAYERS} layers, and {base.name} is a "
-            f"{processor.family.model_type} with {layers}: {WITHOUT}"
+            f"dense_pretraining is for a Qwen2.5-VL with random weights and {LAYERS[0]} to {LAYERS[-1]} layers, and "
+            f"{base.name} is a {processor.family.model_type} with {layers}: {WITHOUT}"
         )
 
 
-def _some_questions(dataset: LessonDataset, seed: int) -> Iterator[Row]:
-    lessons = np.random.default_rng(seed).permutation(len(dataset))[:LESSONS_WORDED]
-    return itertools.chain.from_iterable(dataset.lesson(int(lesson)).questions for lesson in lessons)
+def _some_questions(task: Task) -> list[Row]:
+    """Of the split that is learned from, whatever they ask: the lessons are about marks, not about what is said of them."""
+    columns = ["question", "options", "answer", "form", "split"]
+    questions: list[Row] = []
+    for log_id in task.index.log_ids[:LOGS_WORDED]:
+        rows = task.store.read("questions", log_id, columns).to_pylist()
+        questions += [row for row in rows if row["split"] == task.config.split and row["form"] == "open"]
+    chosen = np.random.default_rng(task.config.seed).permutation(len(questions))[:QUESTIONS_WORDED]
+    return [questions[index] for index in sorted(chosen)]

@@ -1,35 +1,33 @@
-"""The dense lessons of a whole model: to see, to look from a number to its mark, and to look from an answer to the number."""
+"""The dense lessons of a whole model: to see, to look from a number to its mark, from an answer to the number, and ahead."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 
 from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.tracking import Run
 from drive_vqa.vlm import Vlm
 from finetune.config import FinetuneConfig
-from finetune.dense.cells import CellHead, cell_loss, cell_targets
+from finetune.dense.cells import PlaceHead, TowerHead, cell_targets, place_loss, tower_loss
+from finetune.dense.moments import NUMBERS, MarkedMoment, Moment, draw_batch
 from finetune.dense.numbers import FARTHEST, NumberHead, digit_ids, every_number, number_loss, number_targets
-from finetune.dense.pictures import NUMBERS, MarkedPicture, Picture, batches
-from finetune.dense.questions import Wording, look_loss, name_marks
+from finetune.dense.progress import Progress
+from finetune.dense.questions import ForesightHead, Wording, look_loss, name_marks
 from finetune.dense.rows import FramesPrefix, Offsets, after_layers, rows_behind
 from finetune.muon import MuonWithAdamW
 
 logger = logging.getLogger(__name__)
 
-FIRST, SECOND = slice(0, 1), slice(1, 2)
-
-LOOKED_AT = 4
-"""Of so many pictures in a step to see, one is in a step to look, where many questions are asked about each."""
-
+FIRST, SECOND, THIRD = slice(0, 1), slice(1, 2), slice(2, 3)
 SLOWER = "lower dense_pretraining.learning_rate and dense_pretraining.muon_learning_rate"
 
 Trained = list[tuple[str, torch.nn.Parameter]]
@@ -37,59 +35,40 @@ Trained = list[tuple[str, torch.nn.Parameter]]
 
 def pretrain(
     vlm: Vlm,
-    pictures: Sequence[Picture],
+    moments: Sequence[Moment],
     wordings: Sequence[Wording],
     offsets_s: Sequence[Offsets],
     config: FinetuneConfig,
     run: Run,
+    kept: Path,
 ) -> None:
     """Give the dense lessons.
 
-    First the vision tower, the token embeddings and the first layer of the language model learn together. Its other layers then
-    begin as copies of the first ("progressive stacking", Gong et al. 2019, PMLR 97:2337), and the second learns alone.
+    First the vision tower, the token embeddings and the first two layers of the language model learn together to see. The other
+    layers then begin as copies of the second ("progressive stacking", Gong et al. 2019, PMLR 97:2337), and the third learns to
+    look and to foresee while all that was learned before is learned on.
 
     Args:
         vlm: all of whose weights may change.
-        pictures: what is looked at; all of one size.
+        moments: what is looked at; all pictures of one size.
         wordings: how marks are asked about.
         offsets_s: how frames follow each other in questions.
         config: `dense_pretraining` and seed.
         run: where losses go.
+        kept: file that a run which was killed goes on from.
 
     Raises:
-        ConfigError: the model is of another kind, or writes a digit in several tokens.
+        ConfigError: the model is of another kind, or writes a digit in several tokens, or `kept` is of other lessons.
         ModelError: a loss is not finite.
     """
     settings = config.dense_pretraining
     torch.manual_seed(config.seed)  # for the heads
-    lessons = DenseLessons(vlm, pictures[0].image, offsets_s, wordings)
-    see = Lesson("see", lessons.see, lessons.trained_to_see(), settings.steps, settings.batch_size)
-    _give(see, pictures, config, run)
-    first, *others = lessons.language.layers
-    for layer in others:
-        layer.load_state_dict(first.state_dict())
-    few = max(1, settings.batch_size // LOOKED_AT)
-    look = Lesson("look", lessons.look, lessons.trained_to_look(), settings.look_steps, few)
-    _give(look, pictures, config, run)
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """One of the dense lessons.
-
-    Attributes:
-        name: of its loss.
-        loss: of some pictures.
-        trained: what learns, by name.
-        steps: of it.
-        batch_size: pictures a step.
-    """
-
-    name: str
-    loss: Callable[[Sequence[MarkedPicture], np.random.Generator], torch.Tensor]
-    trained: Trained
-    steps: int
-    batch_size: int
+    lessons = DenseLessons(vlm, moments[0].images[0], offsets_s, wordings)
+    progress = Progress.of(kept, lessons.learned(), config)
+    for looking, end in ((False, settings.steps), (True, settings.steps + settings.look_steps)):
+        if looking and progress.step <= settings.steps:
+            lessons.copy_layers()
+        _give(lessons, moments, config, run, progress, looking=looking, end=end)
 
 
 class DenseLessons:
@@ -113,60 +92,70 @@ class DenseLessons:
         self.digits = digit_ids(vlm.processor)
         self.prefixes = [FramesPrefix.of(vlm.processor, image, offsets) for offsets in offsets_s]
         digits = self.embeddings.weight[self.digits]
-        self.cell_head = CellHead(digits).to(vlm.device)
-        self.number_head = NumberHead(digits.shape[1]).to(vlm.device)
+        width = digits.shape[1]
+        self.tower, self.place, self.number = TowerHead(digits), PlaceHead(width), NumberHead(width)
+        self.foresight = ForesightHead(width)
+        self.heads = torch.nn.ModuleList([self.tower, self.place, self.number, self.foresight]).to(vlm.device)
 
-    def trained_to_see(self) -> Trained:
-        """What the first lesson trains, by name."""
-        parts = {
-            "visual": self.visual,
-            "embed_tokens": self.embeddings,
-            "layer": self.language.layers[0],
-            "cell_head": self.cell_head,
-            "number_head": self.number_head,
-        }
+    def learned(self) -> torch.nn.ModuleDict:
+        """All that the lessons may change, as one."""
+        parts = {"visual": self.visual, "language": self.language, "heads": self.heads}
+        return torch.nn.ModuleDict(parts)
+
+    def trained(self, *, looking: bool) -> Trained:
+        """What a lesson trains, by name."""
+        layers = self.language.layers[: 3 if looking else 2]
+        heads = self.heads if looking else self.heads[:-1]
+        parts = {"visual": self.visual, "embed_tokens": self.embeddings, "layers": layers, "heads": heads}
         return [(f"{part}.{name}", one) for part, module in parts.items() for name, one in module.named_parameters()]
 
-    def trained_to_look(self) -> Trained:
-        """What the second lesson trains, by name."""
-        return list(self.language.layers[1].named_parameters())
+    def copy_layers(self) -> None:
+        """Make the third layer and all behind it copies of the second."""
+        for layer in self.language.layers[2:]:
+            layer.load_state_dict(self.language.layers[1].state_dict())
 
-    def see(self, batch: Sequence[MarkedPicture], rng: np.random.Generator) -> torch.Tensor:
-        """Loss of the cells, and of the first layer at every number, at random distances behind the frames."""
-        cells, (high, wide) = self._cells(batch)
-        shown = torch.stack([cell_targets(picture.marked, high, wide) for picture in batch]).to(cells.device)
-        prefix = self._prefix(rng)
+    def loss(self, batch: Sequence[MarkedMoment], rng: np.random.Generator, *, looking: bool) -> torch.Tensor:
+        """Of all lessons that are given by then."""
+        cells, cells_high, cells_wide = self._cells(batch)
+        prefix = self._prefix(len(batch[0].images), rng)
+        shown = [moment.shown(frame) for moment in batch for frame in range(prefix.frames)]
+        true = cell_targets(shown, cells_high, cells_wide).to(cells.device)
+        loss = tower_loss(self.tower(cells), true)
+        of_moments = cells.reshape(len(batch), -1, cells.shape[-1])
         packed = every_number(prefix, self.digits)
         shift = torch.zeros(len(batch), len(packed.input_ids), dtype=torch.long)
         shift[:, -NUMBERS:] = torch.from_numpy(rng.integers(0, FARTHEST + 1, (len(batch), NUMBERS)))
-        rows = rows_behind(prefix, [packed] * len(batch), cells, self.embeddings, shift)
-        hidden = after_layers(self.language, rows, rows.embedded, FIRST)[:, -NUMBERS:]
-        asked = number_targets(batch).to(cells.device)
-        return cell_loss(self.cell_head(cells), shown, wide) + number_loss(self.number_head(hidden.float()), asked)
+        rows = rows_behind(prefix, [packed] * len(batch), of_moments, self.embeddings, shift)
+        first = after_layers(self.language, rows, rows.embedded, FIRST)
+        heard = first[:, : len(prefix.ids)][:, prefix.is_cell].reshape(cells.shape)
+        loss = loss + place_loss(self.place(heard.float()), true)
+        second = after_layers(self.language, rows, first, SECOND)[:, -NUMBERS:]
+        loss = loss + number_loss(self.number(second.float()), number_targets(batch).to(cells.device))
+        return loss + self._look_loss(batch, prefix, of_moments, rng) if looking else loss
 
-    def look(self, batch: Sequence[MarkedPicture], rng: np.random.Generator) -> torch.Tensor:
-        """Loss of the second layer behind the numbers that questions name; all before it stays as it is."""
-        prefix = self._prefix(rng)
+    def _look_loss(
+        self, batch: Sequence[MarkedMoment], prefix: FramesPrefix, cells: Float[torch.Tensor, "moments cells width"],
+        rng: np.random.Generator,
+    ) -> torch.Tensor:  # fmt: skip
         named = name_marks(batch, self.wordings, prefix, self.digits, rng)
-        with torch.no_grad():
-            cells, _ = self._cells(batch)
-            rows = rows_behind(prefix, named.texts, cells, self.embeddings)
-            first = after_layers(self.language, rows, rows.embedded, FIRST)
-        second = after_layers(self.language, rows, first, SECOND)
-        hidden = second[named.picture.to(first.device), named.token.to(first.device)].float()
+        rows = rows_behind(prefix, named.texts, cells, self.embeddings)
+        third = after_layers(self.language, rows, rows.embedded, slice(0, THIRD.stop))
+        hidden = third[named.moment.to(third.device), named.token.to(third.device)].float()
         digits = self.embeddings.weight[self.digits].detach().float()
-        return look_loss(hidden, self.number_head, digits, named)
+        return look_loss(hidden, self.foresight, digits, named)
 
-    def _cells(self, batch: Sequence[MarkedPicture]) -> tuple[torch.Tensor, tuple[int, int]]:
+    def _cells(self, batch: Sequence[MarkedMoment]) -> tuple[Float[torch.Tensor, "pictures cells width"], int, int]:
         """What the vision tower makes of each picture, and how many cells are above and beside each other."""
-        inputs = self.processor.images([picture.image for picture in batch]).inputs
+        images = [image for moment in batch for image in moment.images]
+        inputs = self.processor.images(images).inputs
         grid, device = inputs["image_grid_thw"], self.embeddings.weight.device
         output = self.visual(inputs["pixel_values"].to(device), grid_thw=grid.to(device))
-        high, wide = (int(value) // self.processor.merge_size for value in grid[0, 1:])
-        return output.pooler_output.float().unflatten(0, (len(batch), -1)), (high, wide)
+        cells_high, cells_wide = (int(value) // self.processor.merge_size for value in grid[0, 1:])
+        return output.pooler_output.float().unflatten(0, (len(images), -1)), cells_high, cells_wide
 
-    def _prefix(self, rng: np.random.Generator) -> FramesPrefix:
-        return self.prefixes[int(rng.integers(len(self.prefixes)))]
+    def _prefix(self, frames: int, rng: np.random.Generator) -> FramesPrefix:
+        fitting = [prefix for prefix in self.prefixes if prefix.frames == frames]
+        return fitting[int(rng.integers(len(fitting)))]
 
 
 def part_named(model: Any, name: str) -> Any:
@@ -181,34 +170,43 @@ def part_named(model: Any, name: str) -> Any:
     raise ConfigError("dense_pretraining knows Qwen's models alone: set dense_pretraining.steps=0")
 
 
-def _give(lesson: Lesson, pictures: Sequence[Picture], config: FinetuneConfig, run: Run) -> None:
-    settings = config.dense_pretraining
-    rng = np.random.default_rng([config.seed, *lesson.name.encode()])
+def _give(
+    lessons: DenseLessons, moments: Sequence[Moment], config: FinetuneConfig, run: Run, progress: Progress,
+    *, looking: bool, end: int,
+) -> None:  # fmt: skip
+    settings, trained = config.dense_pretraining, lessons.trained(looking=looking)
     optimizer = MuonWithAdamW(
-        lesson.trained,
+        trained,
         learning_rate=settings.learning_rate,
         muon_learning_rate=settings.muon_learning_rate,
         weight_decay=settings.weight_decay,
     )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, lesson.steps))
-    shown = batches(pictures, steps=lesson.steps, batch_size=lesson.batch_size, most_marks=settings.most_marks, rng=rng)
-    for step, batch in enumerate(shown, start=1):
-        loss = lesson.loss(batch, rng)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    progress.restore(optimizer, looking=looking)
+    name, steps = ("look" if looking else "see"), settings.steps + settings.look_steps
+    for step in range(progress.step + 1, end + 1):
+        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+            group["lr"] = peak * _rate(step - 1, steps)
+        rng = np.random.default_rng([config.seed, step])
+        batch = draw_batch(moments, pictures=settings.batch_size, most_marks=settings.most_marks, rng=rng)
+        loss = lessons.loss(batch, rng, looking=looking)
         if not torch.isfinite(loss):
-            raise ModelError(f"step {step} of the dense lesson to {lesson.name} has a loss of {loss.item()}: {SLOWER}")
+            raise ModelError(f"step {step} of the dense lesson to {name} has a loss of {loss.item()}: {SLOWER}")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_([parameter for _, parameter in lesson.trained], config.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_([parameter for _, parameter in trained], config.max_grad_norm)
         optimizer.step()
-        scheduler.step()
+        progress.step = step
         if step % config.log_steps == 0:
-            run.log_metrics({f"dense/{lesson.name}": loss.item()}, step=step)
-            logger.info("dense lesson to %s, step %d/%d  loss %.4f", lesson.name, step, lesson.steps, loss.item())
+            run.log_metrics({f"dense/{name}": loss.item()}, step=step)
+            logger.info("dense lesson to %s, step %d/%d  loss %.4f", name, step, steps, loss.item())
+        if step % config.checkpoint_steps == 0:
+            progress.keep(optimizer, looking=looking)
 
 
 def _rate(step: int, steps: int) -> float:
-    """Learning rate as a share of its peak: 5 % rising, then a cosine to 0."""
-    rising = max(1, round(0.05 * steps))
+    """Learning rate as a share of its peak: 2 % rising, then a cosine to 0."""
+    rising = max(1, round(0.02 * steps))
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))

@@ -1,7 +1,8 @@
-"""The second look: what the second layer should say at every token behind the mark's number in a question and its answer.
+"""The second look, and foresight: what the third layer should say at every token behind the mark's number in a question.
 
-Which number was it, and where is that object? The first layer knows it at the number itself; the answer is written elsewhere.
-What an answer says of the object is not looked at here, so any question that names one region will do, with another's answer.
+Which number was it, where is that object now, where will it be, and how fast are it and the ego vehicle? The second layer knows
+the places of the past at the number itself; the answer is written elsewhere. What an answer says of the object is not looked at
+here, so any question that names one region will do, with another's answer.
 """
 
 from __future__ import annotations
@@ -18,18 +19,30 @@ from drive_vqa.errors import ConfigError
 from drive_vqa.prompt import question_content
 from drive_vqa.region_forms import NAME
 from drive_vqa.vlm import ChatProcessor, Images
-from finetune.dense.cells import huber
-from finetune.dense.numbers import NumberHead
-from finetune.dense.pictures import MarkedPicture
+from finetune.dense.cells import Readout, known_huber
+from finetune.dense.moments import HORIZONS_S, MarkedMoment
 from finetune.dense.rows import FramesPrefix, frame_messages
 from finetune.lesson import Row
 from finetune.packing import Packed, Sample, pack_behind
 
-PLACE = slice(4, 6)
-"""Of the six targets those that are not about the picture: distance and bearing."""
-PLACE_WEIGHTS = (3.0, 1.0)
-TEXTS_PER_MARK = 3
+FORESEEN_WEIGHTS = (3.0, 1.0, 1.0, 1.0)
+"""Of what is foreseen at each horizon: ln(distance / 20 m), bearing / 45°, speed of the object and of the ego / 10 m/s."""
+MOST_ASKED = 4
+"""Marks that are asked about in one moment."""
+TEXTS_PER_MARK = 2
 NOW = (0.0,)
+
+
+class ForesightHead(Readout):
+    """Reads what is foreseen at each horizon."""
+
+    def __init__(self, width: int) -> None:
+        """Prepare for hidden states of a width."""
+        super().__init__(width, len(HORIZONS_S) * len(FORESEEN_WEIGHTS))
+
+    def forward(self, hidden: Float[torch.Tensor, "... width"]) -> Float[torch.Tensor, "... horizons foreseen"]:
+        """Read at some tokens."""
+        return super().forward(hidden).view(*hidden.shape[:-1], len(HORIZONS_S), len(FORESEEN_WEIGHTS))
 
 
 @dataclass(frozen=True)
@@ -46,21 +59,21 @@ class Wording:
 
 @dataclass(frozen=True, eq=False)
 class NamedRows:
-    """Texts behind pictures that name a mark each.
+    """Texts behind moments that name a mark each.
 
     Attributes:
-        texts: of each picture.
-        picture: of each token behind a number, its picture.
+        texts: of each moment.
+        moment: of each token behind a number, its moment.
         token: its place in the row.
         number: that was named.
-        place: what is to be known there: ln(distance / 20 m), bearing / 45°.
+        foreseen: what is to be known there; NaN where nobody knows.
     """
 
     texts: Sequence[Packed]
-    picture: Int[torch.Tensor, " tokens"]
+    moment: Int[torch.Tensor, " tokens"]
     token: Int[torch.Tensor, " tokens"]
     number: Int[torch.Tensor, " tokens"]
-    place: Float[torch.Tensor, "tokens 2"]
+    foreseen: Float[torch.Tensor, "tokens horizons foreseen"]
 
 
 def read_wordings(questions: Iterable[Row], processor: ChatProcessor, image: Image.Image) -> list[Wording]:
@@ -89,45 +102,51 @@ def read_wordings(questions: Iterable[Row], processor: ChatProcessor, image: Ima
 
 
 def name_marks(
-    pictures: Sequence[MarkedPicture],
+    moments: Sequence[MarkedMoment],
     wordings: Sequence[Wording],
     prefix: FramesPrefix,
     digits: Sequence[int],
     rng: np.random.Generator,
 ) -> NamedRows:
-    """Ask about every mark of some pictures, in wordings drawn at random."""
-    texts, tokens = [], []
-    for row, picture in enumerate(pictures):
-        named = [(number, thing) for number, thing in picture.marked.items() for _ in range(TEXTS_PER_MARK)]
-        chosen = [wordings[index] for index in rng.integers(len(wordings), size=len(named))]
+    """Ask about some marks of each moment, in wordings drawn at random."""
+    texts, at, foreseen = [], [], []
+    for row, moment in enumerate(moments):
+        numbers = rng.permutation(sorted(moment.marked))[:MOST_ASKED].repeat(TEXTS_PER_MARK)
+        chosen = [wordings[index] for index in rng.integers(len(wordings), size=len(numbers))]
         samples, end = [], len(prefix.ids)
-        for wording, (number, thing) in zip(chosen, named, strict=True):
+        for wording, number in zip(chosen, numbers.tolist(), strict=True):
             samples.append(Sample((*prefix.ids, *wording.naming(digits[number])), ()))
             behind = range(end + wording.number_at + 1, end + len(wording.ids))
-            tokens += [(row, token, number, *thing.targets()[PLACE]) for token in behind]
+            at += [(row, token, number) for token in behind]
+            foreseen += [_foreseen(moment, number)] * len(behind)
             end += len(wording.ids)
         texts.append(pack_behind(prefix.ids, samples))
-    picture_of, token_of, numbers, log_distances, bearings = zip(*tokens, strict=True)
-    place = torch.tensor([log_distances, bearings]).T
-    return NamedRows(texts, torch.tensor(picture_of), torch.tensor(token_of), torch.tensor(numbers), place)
+    row_of, token_of, number_of = torch.tensor(at).T
+    return NamedRows(texts, row_of, token_of, number_of, torch.from_numpy(np.stack(foreseen)))
+
+
+def _foreseen(moment: MarkedMoment, number: int) -> Float[np.ndarray, "horizons foreseen"]:
+    thing = moment.marked[number]
+    columns = [*thing.future_places.T, thing.speeds, moment.ego_speeds]
+    return np.asarray(np.stack(columns, axis=-1), dtype=np.float32)
 
 
 def look_loss(
     hidden: Float[torch.Tensor, "tokens width"],
-    head: NumberHead,
+    head: ForesightHead,
     digits: Float[torch.Tensor, "numbers width"],
     rows: NamedRows,
 ) -> Float[torch.Tensor, ""]:
-    """Huber loss of the place, and cross-entropy of the number.
+    """Huber loss of what is foreseen, and cross-entropy of the number.
 
     Args:
-        hidden: after the second layer, at the tokens of `rows`.
-        head: of the first look, as it has learned to read.
+        hidden: after the third layer, at the tokens of `rows`.
+        head: that reads it.
         digits: embeddings of the numbers, so that a number is told in the words of the language model.
         rows: what is to be said.
     """
-    weights = torch.tensor(PLACE_WEIGHTS, device=hidden.device)
-    off = (huber(head(hidden)[:, PLACE], rows.place.to(hidden.device)) @ weights).mean()
+    weights = torch.tensor(FORESEEN_WEIGHTS, device=hidden.device)
+    off = known_huber(head(hidden), rows.foreseen.to(hidden.device), weights)
     like = torch.nn.functional.rms_norm(hidden, hidden.shape[-1:]) @ torch.nn.functional.normalize(digits, dim=1).T
     return off + torch.nn.functional.cross_entropy(like, rows.number.to(hidden.device))
 

@@ -1,8 +1,4 @@
-"""Texts behind frames, as the first layers of a language model take them: each text sees the frames and itself.
-
-A text is about the last frame. Those before it are other pictures with marks of their own, so that it is learned to look at the
-last.
-"""
+"""Texts behind frames, as the first layers of a language model take them: each text sees the frames and itself."""
 
 from __future__ import annotations
 
@@ -16,10 +12,8 @@ from PIL import Image
 
 from drive_vqa.prompt import Message, frame_content
 from drive_vqa.vlm import ChatProcessor
+from finetune.dense.moments import MOST_FRAMES
 from finetune.packing import PADDING, Packed, packed_attention
-
-MOST_FRAMES = 8
-"""Longer sequences are left to the questions."""
 
 Offsets = tuple[float, ...]
 """When the frames of a row were taken, seconds before the present, which comes last."""
@@ -33,7 +27,7 @@ class FramesPrefix:
         ids: tokens.
         positions: of them.
         is_cell: which of them stand for cells of the frames.
-        frames: how many; a question is about the last.
+        frames: how many.
     """
 
     ids: tuple[int, ...]
@@ -58,8 +52,8 @@ def frame_messages(offsets_s: Offsets, text: str) -> list[Message]:
 
 
 def shown_offsets(groups: Iterable[Mapping[str, Any]]) -> list[Offsets]:
-    """How frames of one camera follow each other in some groups, each way once; at least a single frame."""
-    found: set[Offsets] = {(0.0,)}
+    """How frames of one camera follow each other in some groups, each way once."""
+    found: set[Offsets] = set()
     for group in groups:
         if is_of_one_camera(group) and len(group["context"]) <= MOST_FRAMES:
             found.add(tuple(round(float(view["offset_s"]), 1) for view in group["context"]))
@@ -81,24 +75,24 @@ class Rows:
         mask: who sees whom.
     """
 
-    embedded: Float[torch.Tensor, "pictures length width"]
-    positions: Int[torch.Tensor, "axes pictures length"]
-    mask: Bool[torch.Tensor, "pictures 1 length length"]
+    embedded: Float[torch.Tensor, "moments length width"]
+    positions: Int[torch.Tensor, "axes moments length"]
+    mask: Bool[torch.Tensor, "moments 1 length length"]
 
 
 def rows_behind(
     prefix: FramesPrefix,
     texts: Sequence[Packed],
-    cells: Float[torch.Tensor, "pictures cells width"],
+    cells: Float[torch.Tensor, "moments cells width"],
     embeddings: torch.nn.Module,
-    shift: Int[torch.Tensor, "pictures length"] | None = None,
+    shift: Int[torch.Tensor, "moments length"] | None = None,
 ) -> Rows:
-    """Put texts behind pictures, each the last of as many frames as the prefix has; those before are the pictures before it.
+    """Put texts behind the frames of moments.
 
     Args:
         prefix: of the frames.
-        texts: of each picture, packed behind the prefix.
-        cells: of each picture.
+        texts: of each moment, packed behind the prefix.
+        cells: of all frames of each moment.
         embeddings: of tokens.
         shift: added to the positions of each token.
     """
@@ -108,8 +102,7 @@ def rows_behind(
     segment = pad([packed.segment for packed in texts], batch_first=True, padding_value=PADDING).to(device)
     positions = pad([packed.positions(prefix.positions).T for packed in texts], batch_first=True).permute(2, 0, 1)
     embedded = embeddings(input_ids).clone()
-    shown = (torch.arange(len(cells))[:, None] + torch.arange(1 - prefix.frames, 1)) % len(cells)
-    embedded[:, : len(prefix.ids)][:, prefix.is_cell] = cells[shown].flatten(1, 2).to(embedded.dtype)
+    embedded[:, : len(prefix.ids)][:, prefix.is_cell] = cells.to(embedded.dtype)
     mask = packed_attention(segment.clamp(max=0), segment)  # padding is a lesson of its own
     return Rows(embedded, (positions if shift is None else positions + shift).to(device), mask)
 
@@ -120,7 +113,7 @@ def after_layers(language: Any, rows: Rows, hidden: torch.Tensor, layers: slice)
     Args:
         language: Qwen's: `layers` and `rotary_emb` are used.
         rows: where the states stand.
-        hidden: (pictures, length, width) before the layers; `rows.embedded` before the first.
+        hidden: (moments, length, width) before the layers; `rows.embedded` before the first.
         layers: which.
     """
     rotation = language.rotary_emb(hidden, rows.positions)

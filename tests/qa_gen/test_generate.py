@@ -112,6 +112,15 @@ def test_one_log_is_split_by_time_with_a_warning(tmp_path: Path, caplog: pytest.
     assert asked - {("train", "when_where"), ("test", "when_where")} == both | {("bench", "future")}
 
 
+def test_one_log_may_be_for_tests_alone(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "store", {"a": STREET})
+    generate(store, load_config(GenerateConfig, overrides=["val_fraction=0", "test_fraction=1"]), workers=1)
+    assert store.manifest()["steps"]["generate"]["split"]["rule"] == "tests-alone"
+    assert set(store.read("questions", "a")["split"].to_pylist()) == {"test", "bench"}
+    frames = {row["frame"] for row in store.read("groups", "a").to_pylist() if row["kind"] == "sequence"}
+    assert frames == set(range(3, 11))
+
+
 @pytest.mark.parametrize(("moments", "train"), [(1, 1), (2, 1), (3, 2), (8, 5), (10, 7)])
 def test_first_part_is_for_training(moments: int, train: int) -> None:
     times_ns = list(range(0, 500 * moments, 500))
@@ -126,7 +135,9 @@ def test_first_part_is_for_training(moments: int, train: int) -> None:
         ("context_offsets_s=[-0.5,-1.0,0.0]", "context_offsets_s"),
         ("context_offsets_s=[-1.0]", "context_offsets_s"),
         ("max_marks=0", "max_marks"),
-        ("test_fraction=0.9", "test_fraction"),
+        ("test_fraction=0.9", "leave some logs to train on; for tests alone set val_fraction=0 and test_fraction=1"),
+        ("test_fraction=1", "leave some logs to train on"),
+        ("val_fraction=1.0", "leave some logs to train on"),
         ("flatten=.nan", "flatten"),
         ("max_pairs=-1", "max_pairs"),
         ("max_distance_m=.inf", "max_distance_m"),

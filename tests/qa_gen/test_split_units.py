@@ -261,3 +261,14 @@ def test_a_plan_that_parts_a_unit_is_refused() -> None:
         SplitPlan("recordings", {"a": "test", "b": "train"}, {"a": "a", "b": "a"})
     with pytest.raises(ValueError, match="needs a split"):
         SplitPlan("recordings", {"a": "test"}, {})
+
+
+def test_a_store_for_tests_alone_has_every_log_in_the_test(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    for name in "ab":
+        drive(store, name, straight(0, 0), "monday")
+        made = plan(store, val_fraction=0.0, test_fraction=1.0)
+        assert made.rule == "tests-alone"
+        assert set(made.split_of.values()) == {"test"}
+    assert made.split_of.keys() == {"a", "b"}
+    assert not caplog.records
