@@ -340,6 +340,8 @@ def _nothing(store: Store, config: FinetuneConfig, split: str, left_out: int) ->
             return f"{what} that {config.records} has a chain for: search that split"
         return f"{what} that can be asked with regions={config.regions}: use regions=marks"
     splits = sorted({name for name in store.read_all("questions", ["split"])["split"].unique().to_pylist() if name})
+    if set(splits) <= {"test", "bench"}:
+        return f"{what}: the store is for tests alone, train on another"
     return f"{what}; splits with questions: {', '.join(splits) or 'none'}: name one of these, or fewer filters"
 
 
