@@ -7,9 +7,11 @@
     EVAL/calibration.json          curves of confidence against success, from repeated answers (eval.calibration)
     EVAL/config.yaml               what was evaluated
 
-Beside the model's own (eval.panel, eval.critical, eval.consistency, eval.calibration) there are metrics with a prefix:
+Beside the model's own (eval.panel, eval.critical, eval.trained_agents, eval.consistency, eval.calibration) there are metrics with
+a prefix:
 
-    baseline.NAME.        those of a baseline (eval.baselines), on the questions that it has answers to
+    baseline.NAME.        those of a baseline (eval.baselines), on the questions that it has answers to, and of what the model
+                          itself says of the present, held for all times (eval.held)
     control.NAME.         those of the model under a control (eval.controls), on the questions that were asked so
     versus.NAME.          MLSR and accuracy of the model minus that of the baseline, paired, on the same questions
     versus.control.NAME.  likewise, the control
@@ -46,6 +48,7 @@ from eval.controls.by_name import NAMES
 from eval.critical import critical_samples
 from eval.evidence.table import evidence_metrics
 from eval.headline import headline_sentence
+from eval.held import OWN_PRESENT, own_present
 from eval.judged import Judged, differences, judge_baselines, judge_predictions
 from eval.panel import Answered, Sample, estimates, hallucination_on_control, panel
 from eval.predict.questions import asked_ids
@@ -54,6 +57,7 @@ from eval.predictions import read_predictions
 from eval.score_files import baseline_rows, score_rows, write_scores, write_unanswered
 from eval.statistics import Estimate
 from eval.tracked import track_evaluation
+from eval.trained_agents import split_rule, trained_agent_samples
 
 BY_LOG = "slice.log."
 UNSEEN = ("blank", "no_image", "other_log")
@@ -81,6 +85,7 @@ def evaluate(
     traces: Dialect | None = None,
     controls: Mapping[str, Path] | None = None,
     fused: Store | None = None,
+    training: Store | None = None,
     step: int | None = None,
     tracking_uri: str | None = None,
 ) -> str:
@@ -95,6 +100,7 @@ def evaluate(
         traces: dialect of the reasoning traces that the model was asked for, whose evidence is judged; default: none was.
         controls: predictions of the same model under controls and probes, by their names (eval.controls).
         fused: the same logs with tracks fused from measurements, for one more baseline.
+        training: whose `train` split tells the baselines what is usual; default: that of `store`.
         step: of training, that the metrics belong to in MLflow.
         tracking_uri: of MLflow; default: a SQLite store in `out`.
 
@@ -110,7 +116,8 @@ def evaluate(
     asked = _asked(store, predictions, split, selection)
     judged = judge_predictions(asked.cases, asked.told)
     others = _controls(store, asked.cases, controls or {})
-    baselines = judge_baselines(store, asked.cases, fused)
+    baselines = judge_baselines(store, asked.cases, fused, training)
+    baselines[OWN_PRESENT] = own_present(judged.answered)
     calibration = calibrate(asked.cases, judged.read)
     metrics = {
         **_of_model(store, judged.answered),
@@ -122,6 +129,7 @@ def evaluate(
         metrics |= evidence_metrics(store, judged.answered, judged.read, traces)
     config = {**_config(store, predictions, out, asked, judged), "traces": traces, "controls": sorted(others)}
     config["fused"] = None if fused is None else fused.root.name
+    config["training"] = None if training is None else training.root.name
     headline = headline_sentence(config, metrics)
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").unlink(missing_ok=True)  # written last: where it is, all the other files belong to it
@@ -208,7 +216,7 @@ def _of_model(store: Store, model: Answered) -> dict[str, Estimate]:
 
 
 def _samples(store: Store, answered: Answered) -> dict[str, Sample]:
-    return {**panel(answered), **critical_samples(store, answered)}
+    return {**panel(answered), **critical_samples(store, answered), **trained_agent_samples(store, answered)}
 
 
 def _of_controls(store: Store, model: Answered, others: Mapping[str, Answered]) -> dict[str, Estimate]:
@@ -241,7 +249,6 @@ def _of_others(
 
 
 def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: Judged) -> dict[str, Any]:
-    rule = store.manifest().get("steps", {}).get("generate", {}).get("split", {})
     of_question = judged.read.groupby("qa_id").size()
     return {
         "store": Path(os.path.relpath(store.root.resolve(), out.resolve())).as_posix(),
@@ -249,7 +256,7 @@ def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: J
         "predictions_sha256": file_sha256(predictions),
         "model": str(asked.told["model"].iloc[0]),
         "split": ", ".join(asked.splits),
-        "split_rule": rule.get("rule") if isinstance(rule, Mapping) else None,
+        "split_rule": split_rule(store),
         "selection": _chosen(asked.selection),
         "questions_of_split": asked.questions_of_split,
         "questions": len(asked.cases),

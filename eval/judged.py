@@ -54,24 +54,39 @@ def judge_predictions(cases: pd.DataFrame, told: pd.DataFrame) -> Judged:
     return Judged(_by_cases(cases, first), read, verdicts)
 
 
-def judge_baselines(store: Store, cases: pd.DataFrame, fused: Store | None = None) -> dict[str, Answered]:
+def judge_baselines(
+    store: Store, cases: pd.DataFrame, fused: Store | None = None, training: Store | None = None
+) -> dict[str, Answered]:
     """Each baseline on the types and forms of questions that it has an answer to; there it fails where it has none.
 
     Args:
         store: with the tracks of the cases' logs.
         cases: see `eval.cases.read_cases`.
         fused: see `eval.baselines.baseline_answers`.
+        training: whose `train` split tells what is usual; None: that of `store`.
     """
     found, asked = {}, pd.MultiIndex.from_frame(cases[["type", "form"]])
-    learned = USUAL if (cases["split"] == "train").any() else ()
-    for name, answers in baseline_answers(store, cases, read_training(store), fused).items():
+    taught = store if training is None else training
+    own = taught.root.resolve() == store.root.resolve()
+    learned = USUAL if own and (cases["split"] == "train").any() else ()
+    for name, answers in baseline_answers(store, cases, read_training(taught), fused).items():
         if name in learned:
             continue  # they know the answers
         can = asked.isin(asked[answers["answered"]].unique())
-        own, answers = cases[can].reset_index(drop=True), answers[can].reset_index(drop=True)
-        answers["failure"] = object_column(np.array([NO_ANSWER, None])[answers["answered"].to_numpy(dtype=np.int64)])
-        found[name] = Answered(own, answers, judge(own, answers))
+        found[name] = judge_typed(cases[can].reset_index(drop=True), answers[can].reset_index(drop=True))
     return found
+
+
+def judge_typed(cases: pd.DataFrame, answers: pd.DataFrame) -> Answered:
+    """Judge answers that were not read from a text.
+
+    Args:
+        cases: see `eval.cases.read_cases`; index 0 … n-1.
+        answers: typed answers with `answered`, row by row to the cases.
+    """
+    failure = np.array([NO_ANSWER, None], dtype=object)[answers["answered"].to_numpy(dtype=np.int64)]
+    answers = answers.assign(failure=object_column(failure))
+    return Answered(cases, answers, judge(cases, answers))
 
 
 def differences(model: Answered, other: Answered) -> dict[str, Estimate]:

@@ -80,9 +80,9 @@ class DensePretraining:
 
     Attributes:
         steps: of the lesson to see and to find a mark by its number; 0 leaves both lessons out.
-        look_steps: of the lesson to find the number from anywhere behind it.
-        batch_size: images a step to see; a step to look has a quarter of them, and many questions about each.
-        most_marks: drawn in one image.
+        look_steps: of the lesson to look and to foresee, behind it in the same schedule.
+        batch_size: about so many images a step.
+        most_marks: drawn in one moment.
         learning_rate: peak, of all but matrices.
         muon_learning_rate: peak, of matrices.
         weight_decay: of all that is trained; without it Muon blows the first layer of the language model up.

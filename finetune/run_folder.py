@@ -12,6 +12,7 @@ from drive_vqa.errors import ConfigError
 from drive_vqa.locks import hold
 from drive_vqa.vlm import RUN_FILE
 from finetune.adapter import ADAPTER, MODEL
+from finetune.dense.progress import KEPT
 
 LOCK = ".lock"
 
@@ -30,7 +31,7 @@ def prepare_folder(out: Path, *, resume: bool) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a new folder")
-    used = any((out / name).exists() for name in (ADAPTER, MODEL, RUN_FILE))
+    used = any((out / name).exists() for name in (ADAPTER, MODEL, RUN_FILE, KEPT))
     if (used or any(out.glob("checkpoints/checkpoint-*"))) and not resume:
         raise ConfigError(f"{out} holds a run already: give --out a new folder, or --resume to go on with it")
     out.mkdir(parents=True, exist_ok=True)

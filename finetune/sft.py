@@ -1,7 +1,8 @@
 """Supervised fine-tuning of a vision-language model on the questions of a store.
 
-    RUN/base/          the tiny model, where `--model tiny` asked for it
+    RUN/base/          the tiny model, where `--model scratch` asked for it
     RUN/dense/         the model after its dense lesson, where the recipe has one: what questions are learned on
+    RUN/dense.partial.pt   how far that lesson is, until training has ended
     RUN/adapter/       PEFT adapter; RUN/model/ after full tuning; appears only when training has ended
     RUN/checkpoints/   what --resume goes on from
     RUN/config.yaml    resolved settings
@@ -41,6 +42,7 @@ from finetune.collate import Collator
 from finetune.config import FinetuneConfig
 from finetune.dataset import AnswerWriter, LessonIndex, data_digest, read_index
 from finetune.dense.base import dense_base
+from finetune.dense.progress import KEPT
 from finetune.finish import Trained, finish
 from finetune.flops import model_flops
 from finetune.gpu_peaks import peak_flops
@@ -75,7 +77,7 @@ def finetune(
     Args:
         store: with groups and questions.
         config: a recipe.
-        model: `tiny`, the folder of a checkpoint, or its name on the hub.
+        model: `tiny`, `scratch`, the folder of a checkpoint, or its name on the hub.
         out: run folder; new or empty unless `resume`.
         resume: go on from the last checkpoint in `out`; from the start where there is none.
         device: cpu or cuda; default: CUDA where there is one.
@@ -128,7 +130,9 @@ def _run(task: Task, state: PartialState, *, resume: bool, tracking_uri: str | N
             origin = replace(origin, dense_digest=weights_digest(start))
         trainer = _trainer(replace(task, base=start), plan, origin, held_out, run, state)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        return finish(task, trainer, run, origin)
+        trained = finish(task, trainer, run, origin)
+        (out / KEPT).unlink(missing_ok=True)
+        return trained
 
 
 def _start(device: str | None, config: FinetuneConfig) -> PartialState:

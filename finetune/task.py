@@ -11,7 +11,7 @@ from accelerate import PartialState
 
 from drive_vqa.errors import ConfigError
 from drive_vqa.store import Store, file_sha256
-from drive_vqa.vlm import ChatProcessor, load_processor, model_folder
+from drive_vqa.vlm import TINY, ChatProcessor, load_processor, model_folder
 from finetune.config import FinetuneConfig
 from finetune.dataset import AnswerWriter, LessonDataset, LessonIndex, lesson_texts, read_index
 from finetune.tiny import make_tiny_base
@@ -19,7 +19,8 @@ from finetune.zoom.cold_start import ZoomAnswers
 from finetune.zoom.crops import PRESETS as ZOOMS
 from finetune.zoom.templates import tool_processor
 
-SCRATCH = ("tiny", "scratch")
+SCRATCH = "scratch"
+"""Random weights, with a tokenizer made for the questions at hand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,7 @@ class Task:
         config: a recipe.
         out: the run's folder.
         base: folder of the model.
-        base_name: its name on the hub, where it is from there.
+        base_name: its name on the hub or `tiny`, where it is no folder.
         processor: of the model.
         index: what is learned.
         answers: who writes what is learned to say; None: the plain answers.
@@ -59,7 +60,7 @@ def make_task(
     Args:
         store: with groups and questions.
         config: a recipe.
-        model: `tiny`, a folder, or a name on the hub.
+        model: `tiny` (the one that comes with this package), `scratch` (random weights), a folder, or a name on the hub.
         out: the run's folder.
         answers: who writes what is learned to say, where the recipe asks for more than plain answers.
         state: of this process.
@@ -73,7 +74,7 @@ def make_task(
         raise ConfigError(f"answers={config.answers} needs a writer of traces: use answers=plain or the command line")
     if config.zoom is not None and answers is not None:
         answers = ZoomAnswers(answers, ZOOMS[config.zoom])
-    if model in SCRATCH:
+    if model == SCRATCH:
         base = out / "base"
         with state.main_process_first():
             everything = replace(config, families=(), types=())
@@ -82,8 +83,8 @@ def make_task(
         base = model_folder(model)
     processor = load_processor(base) if config.zoom is None else tool_processor(load_processor(base))
     index = read_index(store, config, processor, writer=answers)
-    hub_name = None if model in SCRATCH or Path(model).exists() else model
-    return Task(store, config, out, base, hub_name, processor, index, answers)
+    is_folder = model == SCRATCH or (model != TINY and Path(model).exists())
+    return Task(store, config, out, base, None if is_folder else model, processor, index, answers)
 
 
 def _make_base(base: Path, checkpoints: Path, seed: int, texts: Iterable[str]) -> None:

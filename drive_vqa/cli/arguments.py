@@ -15,6 +15,8 @@ from drive_vqa.cli.options import (
     add_device,
     add_tracking,
     add_workers,
+    names,
+    naturals,
     new_command,
     pixels,
     positive,
@@ -165,10 +167,13 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     finetune.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help="tiny, stride, cold_start or a YAML file (default: tiny or stride, by the model)",
+        help="tiny, tiny_base, stride, cold_start or a YAML file (default: by the model)",
     )
     finetune.add_argument(
-        "--model", required=True, metavar="tiny|PATH|NAME", help="tiny, a local model folder or a name on the hub"
+        "--model",
+        required=True,
+        metavar="tiny|PATH|NAME|scratch",
+        help="tiny (comes with this package), a local model folder, a name on the hub, or scratch (small, random weights)",
     )
     finetune.add_argument("--out", type=Path, required=True, metavar="RUN")
     finetune.add_argument("--resume", action="store_true", help="go on from the last checkpoint in RUN")
@@ -225,6 +230,17 @@ def _add_whole_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     bench.add_argument("--scenes", type=positive, default=80, metavar="N", help="synthetic drives (default 80: all)")
     add_workers(bench)
+
+    experiment = new_command(commands, "experiment", "train, ask and score the rows of docs/results.md, and write it")
+    experiment.add_argument("--bench", type=Path, required=True, metavar="DIR", help="what bench built")
+    experiment.add_argument("--out", type=Path, required=True, metavar="DIR")
+    experiment.add_argument("--real", type=Path, metavar="DATA", help="as for bench: rows about real driving too")
+    experiment.add_argument("--rows", type=names, default=(), metavar="A,B", help="and what they need (default: all)")
+    experiment.add_argument("--seeds", type=naturals, default=(0, 1, 2), metavar="A,B", help="default 0,1,2")
+    experiment.add_argument(
+        "--results", type=Path, metavar="FILE.md", help="write what is finished; without --rows nothing is run first"
+    )
+    experiment.add_argument("--list", action="store_true", help="print the rows and their commands, and stop")
 
     doctor = new_command(commands, "doctor", "say what works on this machine, and how to mend the rest")
     doctor.add_argument("--json", action="store_true")

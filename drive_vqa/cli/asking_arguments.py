@@ -56,7 +56,7 @@ def _add_predict(commands: Commands[argparse.ArgumentParser]) -> None:
         "--model",
         required=True,
         metavar=MODEL,
-        help="a folder, a name on the hub, a server that speaks OpenAI's chat completions; tiny: the base of --adapter",
+        help="a folder, a name on the hub, an OpenAI-compatible server; tiny: the base of --adapter, or that of this package",
     )
     predict.add_argument("--adapter", type=Path, metavar="RUN", help="folder of a finished run of finetune or refine")
     predict.add_argument("--out", type=Path, required=True, metavar="PRED.parquet")

@@ -66,6 +66,9 @@ def _add_evaluate(commands: Commands[argparse.ArgumentParser]) -> None:
     evaluate.add_argument(
         "--fused", type=Path, metavar="STORE", help="the same logs with fused tracks: one more baseline"
     )
+    evaluate.add_argument(
+        "--training", type=Path, metavar="STORE", help="whose train split tells what answers are usual (default: STORE)"
+    )
     evaluate.add_argument("--gate", type=Path, metavar="FILE", help="limits; exit status 1 where one breaks")
     evaluate.add_argument("--step", type=natural, metavar="N", help="of training, for MLflow")
     add_tracking(evaluate)

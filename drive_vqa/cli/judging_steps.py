@@ -35,6 +35,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         traces=arguments.traces,
         controls=_controls(arguments),
         fused=None if arguments.fused is None else Store.open(arguments.fused),
+        training=None if arguments.training is None else Store.open(arguments.training),
         step=arguments.step,
         tracking_uri=arguments.tracking_uri,
     )

@@ -83,6 +83,11 @@ def natural(text: str) -> int:
     return number
 
 
+def naturals(text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 0, with commas between them."""
+    return tuple(natural(one) for one in text.split(","))
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     number = int(text)

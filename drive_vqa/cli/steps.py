@@ -17,6 +17,9 @@ from drive_vqa.store import Store
 
 logger = logging.getLogger(__name__)
 
+RECIPES = {"tiny": "tiny", "scratch": "tiny_base"}
+"""What models are usually tuned by; others by `stride`."""
+
 
 def exit_status(error: DriveVqaError) -> int:
     """2 for wrong use, 1 for what went wrong in the data."""
@@ -204,7 +207,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
     from finetune.config import load_recipe
     from finetune.sweep import parse_axes
 
-    recipe = arguments.recipe or _usual_recipe(arguments, "tiny" if arguments.model == "tiny" else "stride")
+    recipe = arguments.recipe or _usual_recipe(arguments, RECIPES.get(arguments.model, "stride"))
     axes = parse_axes(arguments.sweep or [])
     if axes:
         return _sweep(arguments, recipe, axes)
@@ -305,6 +308,20 @@ def _bench(arguments: argparse.Namespace) -> int:
     return bench(arguments.out, scenes=arguments.scenes, real=arguments.real, workers=arguments.workers)
 
 
+def _experiment(arguments: argparse.Namespace) -> int:
+    from drive_vqa.cli.experiment import Places, experiment, listed, write_page
+
+    places = Places(arguments.bench, arguments.out, arguments.real)
+    if arguments.list:
+        print(listed(places, arguments.rows, arguments.seeds))
+        return 0
+    is_run = arguments.rows or arguments.results is None
+    status = experiment(places, arguments.rows, arguments.seeds) if is_run else 0
+    if arguments.results is not None:
+        write_page(places, arguments.results)
+    return status
+
+
 def _doctor(arguments: argparse.Namespace) -> int:
     from drive_vqa.cli.doctor import examine, show
 
@@ -335,6 +352,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     **ASKING,
     **JUDGING,
     "bench": _bench,
+    "experiment": _experiment,
     "demo": _demo,
     "doctor": _doctor,
 }

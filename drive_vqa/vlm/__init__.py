@@ -28,7 +28,7 @@ from drive_vqa.vlm.processor import (
     padding_id,
 )
 from drive_vqa.vlm.sampling import Decoding, Sampled, Sampling, sample
-from drive_vqa.vlm.source import family_of, model_folder
+from drive_vqa.vlm.source import TINY, family_of, model_folder
 from drive_vqa.vlm.tuned import RUN_FILE, TUNED_FILE
 from drive_vqa.vlm.weights import torch_device
 
@@ -39,6 +39,7 @@ __all__ = [
     "IMAGE_TOKEN",
     "PARTS",
     "RUN_FILE",
+    "TINY",
     "TUNED_FILE",
     "ChatProcessor",
     "Decoding",

@@ -16,6 +16,10 @@ from drive_vqa.errors import ConfigError, ModelError
 from drive_vqa.vlm.families import FAMILIES
 from drive_vqa.vlm.family import Family
 
+TINY = "tiny"
+EMBEDDED = Path(__file__).with_name("tiny_base")
+"""The model that comes with this package: made by `drive-vqa finetune --recipe tiny_base --model scratch` and `merge`."""
+
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WANTED_FILES = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.model")
 """No pickles and no code."""
@@ -40,12 +44,14 @@ def model_folder(base: Path | str) -> Path:
     """The folder of a model; a folder that exists wins over a name on the hub.
 
     Args:
-        base: a folder, or `org/name`.
+        base: a folder, `org/name`, or `tiny` for the model that comes with this package (`./tiny` is a folder).
 
     Raises:
         ModelError: there is no such folder, and no such model in the hub's cache or on the hub.
     """
     folder, name = Path(base), str(base)
+    if base == TINY:
+        return EMBEDDED
     if folder.exists() or not HUB_NAME.fullmatch(name):
         return folder
     from huggingface_hub import snapshot_download

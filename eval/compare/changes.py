@@ -28,7 +28,7 @@ Verdict = Literal["regression", "suspected", "unclear", "same", "improvement"]
 
 KINDS: dict[Kind, re.Pattern[str]] = {
     "headline": re.compile(
-        r"accuracy|localization\.(mlsr|tlc|lsr\.t\d|sr_\w+)|speed\.sr\.\w+|prediction\.\w+|grounding\.(tiou|miou)"
+        r"accuracy|localization\.(mlsr|tlc|lsr\.t\d|sr_\w+)|speed\.sr\.\w+|prediction\.\w+|grounding\.\w+"
     ),
     "safety": re.compile(r"safety\.[^.]+(\.stated)?|safety\.[^.]+\.(class|range)\.[^.]+|parse\.failure_rate"),
     "slice": re.compile(
@@ -37,7 +37,7 @@ KINDS: dict[Kind, re.Pattern[str]] = {
 }
 """Names of the metrics of each kind."""
 
-NO_PART = re.compile(r".*_(parsed|asked)_only")
+NO_PART = re.compile(r".*_(parsed|asked|traced)_only")
 LOWER_IS_BETTER = re.compile(r"(safety|parse)\..*_rate(\..*)?|prediction\..*")
 SURE = 0.05
 ORDER: tuple[Verdict, ...] = get_args(Verdict)

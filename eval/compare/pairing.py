@@ -13,8 +13,10 @@ import pandas as pd
 
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.schema import TRUTH
+from drive_vqa.traces import DIALECTS
 from eval.cases import NUMBERS, object_column, read_cases, splits_of_questions
 from eval.critical import critical_samples
+from eval.evidence.table import evidence_samples
 from eval.panel import Answered, Sample, panel
 from eval.report.inputs import Evaluation, read_evaluation
 from eval.scoring import judge
@@ -125,6 +127,9 @@ def _run(name: str, evaluation: Evaluation, cases: pd.DataFrame, known: pd.DataF
     typed = typed.assign(answered=has, failure=object_column(failure))
     answered = Answered(cases, typed, judge(cases, typed))
     samples = panel(answered) | critical_samples(evaluation.store, answered)
+    if (dialect := evaluation.config.get("traces")) in DIALECTS:
+        told = answers[answers["text"].notna()].assign(sample=0)
+        samples |= evidence_samples(evaluation.store, answered, told, dialect)
     return Run(name, evaluation.root, evaluation.config, len(_asked(evaluation)), len(missing), answers, samples)
 
 

@@ -84,9 +84,13 @@ def evidence_metrics(store: Store, answered: Answered, told: pd.DataFrame, diale
         StoreError: a table is missing, or lacks a group.
     """
     judged = list(_judged(store, answered.cases, _first_texts(told), dialect))
-    samples = dict(_samples(judged, SAYS[dialect])) | {"grounding.accuracy": _right(judged, answered)}
-    found = estimates(samples, answered.cases)
+    found = estimates(_samples(judged, answered, dialect), answered.cases)
     return found | (_chain(judged, answered) if BOTH.items() <= SAYS[dialect].items() else {})
+
+
+def evidence_samples(store: Store, answered: Answered, told: pd.DataFrame, dialect: Dialect) -> dict[str, Sample]:
+    """The cases of the same metrics but AM, LGM and their like; arguments as for `evidence_metrics`."""
+    return _samples(list(_judged(store, answered.cases, _first_texts(told), dialect)), answered, dialect)
 
 
 def _first_texts(told: pd.DataFrame) -> Mapping[str, str]:
@@ -116,7 +120,11 @@ def _evidence(store: Store, log_id: str, qa_ids: list[str]) -> Iterator[tuple[st
         yield question["qa_id"], evidence_of(question, groups[question["group_id"]])
 
 
-def _samples(judged: list[JudgedTrace], said: dict[str, str]) -> Iterator[tuple[str, Sample]]:
+def _samples(judged: list[JudgedTrace], answered: Answered, dialect: Dialect) -> dict[str, Sample]:
+    return {**dict(_of_figures(judged, SAYS[dialect])), "grounding.accuracy": _right(judged, answered)}
+
+
+def _of_figures(judged: list[JudgedTrace], said: dict[str, str]) -> Iterator[tuple[str, Sample]]:
     texts = [one for one in judged if one.answered]
     yield "grounding.traced", _sample([(one.row, float(bool(one.trace.steps))) for one in texts])
     yield "grounding.well_formed", _sample([(one.row, float(one.trace.well_formed)) for one in texts])

@@ -19,6 +19,7 @@ from eval.critical import critical_samples
 from eval.explore.answers import LogAnswers
 from eval.localization import HORIZONS_S
 from eval.panel import Answered, Sample, panel, slug
+from eval.trained_agents import AGENT_IN_TRAINING, trained_agent_samples
 
 KEPT = 8
 """Logs whose samples are kept at once."""
@@ -54,7 +55,7 @@ def questions_behind(store: Store, answers: LogAnswers, metric: str) -> np.ndarr
     """The cases of a log that a metric is taken over, rising; none where the log adds nothing to it.
 
     Args:
-        store: with the tracks, for critical targets.
+        store: with the tracks, for critical targets, and the questions that were trained on.
         answers: of one log.
         metric: its name in metrics.json, without the prefix of a baseline.
 
@@ -68,6 +69,8 @@ def questions_behind(store: Store, answers: LogAnswers, metric: str) -> np.ndarr
     samples, targets = _samples(answered)
     if metric.startswith("safety.critical_"):
         samples = critical_samples(store, answered)
+    if metric.startswith(AGENT_IN_TRAINING):
+        samples = trained_agent_samples(store, answered)
     if metric not in samples:
         return np.zeros(0, dtype=np.int64)
     if metric in OF_SECONDS:

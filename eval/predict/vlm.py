@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
-from drive_vqa.errors import ModelError
 from drive_vqa.prompt import Message
 from drive_vqa.region_forms import RegionForm, style_of
 from eval.predict.asked import Answer, Answerer, PromptedQuestion
@@ -20,7 +19,8 @@ from eval.predict.shown import NO_CONTROL, Control
 if TYPE_CHECKING:
     from drive_vqa.vlm import Sampling, Vlm
 
-TINY = "tiny"
+OF_THE_RUN = ("tiny", "scratch")
+"""Names of a base that a run knows itself."""
 
 
 class VlmAnswerer(NamedTuple):
@@ -51,7 +51,8 @@ def vlm_answerer(
     Boxes are turned into what the model counts in and back, so questions and answers are in pixels of the original images.
 
     Args:
-        model: folder of a checkpoint, or its name on the hub; "tiny" for the base that the run in `adapter` was tuned from.
+        model: folder of a checkpoint, its name on the hub, or `tiny`: the base that the run in `adapter` was tuned from, or the
+            model that comes with this package.
         adapter: output folder of `drive-vqa finetune`.
         device: torch device; the best one by default.
         max_new_tokens: longest answer; default: what the model was tuned to need.
@@ -69,13 +70,9 @@ def open_vlm(model: str, adapter: Path | None = None, device: str | None = None)
     """A model as the command line names it, and what it is called; arguments and errors as for `vlm_answerer`."""
     from drive_vqa.vlm import load_run, load_vlm
 
-    if adapter is None and model == TINY:
-        raise ModelError(
-            "the tiny model knows nothing before it is tuned: give the run of `drive-vqa finetune` as --adapter"
-        )
     if adapter is None:
         return load_vlm(model, device=device), Path(model).name
-    vlm = load_run(adapter, None if model == TINY else model, device=device)
+    vlm = load_run(adapter, None if model in OF_THE_RUN else model, device=device)
     return vlm, f"{Path(model).name}+{adapter.name}"
 
 

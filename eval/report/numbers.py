@@ -21,6 +21,7 @@ OTHERS = {
         "constant_velocity": "Constant velocity",
         "constant_velocity_fused": "Constant velocity, fused tracks",
         "constant_position": "Constant position",
+        "own_present": "Own present, held",
         "class_median": "Class median",
         "majority": "Majority",
         "text_only": "Text only",

@@ -15,8 +15,10 @@ from drive_vqa.vlm import ChatProcessor, load_vlm
 from drive_vqa.weights_digest import weights_digest
 from finetune.adapter import check_frozen_names, save_model
 from finetune.checkpoint_record import check_dense
+from finetune.dataset import data_digest
 from finetune.dense.moments import read_moments
 from finetune.dense.pretraining import pretrain
+from finetune.dense.progress import KEPT
 from finetune.dense.questions import read_wordings
 from finetune.dense.rows import is_of_one_camera, shown_offsets
 from finetune.first_process import in_first_process
@@ -25,8 +27,6 @@ from finetune.patch_embedding import multiply_patches
 from finetune.task import Task
 
 DENSE = "dense"
-KEPT = "dense.partial.pt"
-"""What a run that was killed goes on from."""
 LOGS_WORDED = 32
 QUESTIONS_WORDED = 4000
 """Among so many questions of so many logs wordings are looked for."""
@@ -77,10 +77,9 @@ def _make(task: Task, run: Run, state: PartialState, folder: Path) -> None:
     vlm.model.float().config.dtype = torch.float32
     if state.device.type == "cpu":
         multiply_patches(vlm.model)
-    kept = folder.with_name(KEPT)
-    pretrain(vlm, moments, wordings, shown_offsets(groups), config, run, kept)
+    made_of = f"{data_digest(task.store, task.index, config)} {weights_digest(task.base)}"
+    pretrain(vlm, moments, wordings, shown_offsets(groups), config, run, folder.with_name(KEPT), made_of)
     save_model(vlm.model, task.processor, folder)
-    kept.unlink(missing_ok=True)
 
 
 def check_model(model: Any, processor: ChatProcessor, base: Path) -> None:

@@ -165,7 +165,8 @@ class _Log:
         tracks = store.read("tracks", log_id, ["frame", "track_id", "x_m", "y_m", "speed_mps"]).to_pylist()
         frames = store.read("frames", log_id, ["frame", "timestamp_ns", "speed_mps"]).to_pylist()
         states = {
-            (row["frame"], row["track_id"]): (row["x_m"], row["y_m"], _number(row["speed_mps"])) for row in tracks
+            (row["frame"], row["track_id"]): (_number(row["x_m"]), _number(row["y_m"]), _number(row["speed_mps"]))
+            for row in tracks
         }
         times_s = np.array([row["timestamp_ns"] for row in frames], dtype=np.int64) * 1e-9
         ego_mps = {row["frame"]: _number(row["speed_mps"]) for row in frames}
@@ -201,11 +202,17 @@ class _Log:
 
     def _place(self, frame: int, track_id: str) -> tuple[float, float]:
         x_m, y_m, _ = self.states.get((frame, track_id), (math.nan,) * 3)
-        distance_m = max(math.hypot(x_m, y_m), 0.1) if math.isfinite(x_m + y_m) else math.nan
+        if not math.isfinite(x_m + y_m):
+            return math.nan, math.nan
+        distance_m = max(math.hypot(x_m, y_m), 0.1)
         return math.log(distance_m / DISTANCE_SCALE_M), float(bearing_deg(x_m, y_m)) / BEARING_SCALE_DEG
 
     def _later(self, frame: int) -> list[int]:
         """The frame at each horizon, -1 where the log has none."""
+        if frame not in self.frames:
+            raise StoreError(
+                f"log {self.log_id} has a group at frame {frame} and no such frame: run `drive-vqa generate` again"
+            )
         now_s = self.times_s[self.frames.index(frame)]
         nearest = [int(np.abs(self.times_s - now_s - horizon_s).argmin()) for horizon_s in HORIZONS_S]
         late_s = [abs(self.times_s[index] - now_s - at) for index, at in zip(nearest, HORIZONS_S, strict=True)]

@@ -41,6 +41,7 @@ def pretrain(
     config: FinetuneConfig,
     run: Run,
     kept: Path,
+    made_of: str,
 ) -> None:
     """Give the dense lessons.
 
@@ -56,15 +57,16 @@ def pretrain(
         config: `dense_pretraining` and seed.
         run: where losses go.
         kept: file that a run which was killed goes on from.
+        made_of: digest of what is learned from and on.
 
     Raises:
-        ConfigError: the model is of another kind, or writes a digit in several tokens, or `kept` is of other lessons.
+        ConfigError: the model is of another kind, or writes a digit in several tokens, or `kept` is of another run.
         ModelError: a loss is not finite.
     """
     settings = config.dense_pretraining
     torch.manual_seed(config.seed)  # for the heads
     lessons = DenseLessons(vlm, moments[0].images[0], offsets_s, wordings)
-    progress = Progress.of(kept, lessons.learned(), config)
+    progress = Progress.of(kept, lessons.learned(), config, made_of)
     for looking, end in ((False, settings.steps), (True, settings.steps + settings.look_steps)):
         if looking and progress.step <= settings.steps:
             lessons.copy_layers()

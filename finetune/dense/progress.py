@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from drive_vqa.errors import ConfigError
 from drive_vqa.store import replacing
 from finetune.config import FinetuneConfig
+
+KEPT = "dense.partial.pt"
+"""In the run's folder until all training has ended, since a run may be killed before the first checkpoint of questions."""
 
 
 @dataclass
@@ -32,17 +37,23 @@ class Progress:
     optimizer: tuple[bool, dict[str, object]] | None = None
 
     @classmethod
-    def of(cls, path: Path, learned: torch.nn.Module, config: FinetuneConfig) -> Progress:
+    def of(cls, path: Path, learned: torch.nn.Module, config: FinetuneConfig, made_of: str) -> Progress:
         """From the file where there is one, else from the beginning.
 
+        Args:
+            path: of the file.
+            learned: everything that may change but for the optimizer.
+            config: of the run.
+            made_of: digest of what is learned from and on.
+
         Raises:
-            ConfigError: it was left by a run with other settings.
+            ConfigError: it was left by another run, or is damaged.
         """
-        progress = cls(path, learned, json.dumps(asdict(config), sort_keys=True))
+        progress = cls(path, learned, json.dumps({**asdict(config), "made_of": made_of}, sort_keys=True))
         if path.is_file():
-            kept = torch.load(path, map_location="cpu", weights_only=True)
+            kept = _read(path)
             if kept["settings"] != progress.settings:
-                raise ConfigError(f"{path} is left of a run with other settings: give --out a new folder")
+                raise ConfigError(f"{path} is left of a run with other settings or data: give --out a new folder")
             learned.load_state_dict(kept["learned"])
             progress.step, progress.optimizer = kept["step"], (kept["looking"], kept["optimizer"])
         return progress
@@ -57,3 +68,11 @@ class Progress:
         kept = {"settings": self.settings, "step": self.step, "looking": looking, "optimizer": optimizer.state_dict()}
         with replacing(self.path) as temporary:
             torch.save({**kept, "learned": self.learned.state_dict()}, temporary)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read ({type(error).__name__}): remove it to begin anew") from error
+    return kept

@@ -87,7 +87,7 @@ def test_every_family_has_at_least_four_types_and_splits_never_share_a_log(folde
 
 def test_from_store_to_report(folder, tmp_path):
     store, run = folder / "store", tmp_path / "run"
-    _run("finetune", store, "--model", "tiny", "--out", run, "max_steps=3", "log_steps=1", "dense_pretraining.steps=0")
+    _run("finetune", store, "--model", "tiny", "--out", run, "max_steps=3", "log_steps=1")
     _run(
         "predict",
         store,

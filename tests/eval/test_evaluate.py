@@ -177,7 +177,7 @@ def test_files_say_what_was_evaluated(world, tmp_path):
     )
     assert config["questions"] == config["answers"] == len(true_answers(world))
     baselines = read_table(tmp_path / "eval/baseline_scores.parquet", "scores")
-    names = {"constant_position", "constant_velocity", "class_median", "text_only", "majority"}
+    names = {"constant_position", "constant_velocity", "class_median", "text_only", "majority", "own_present"}
     assert set(baselines["model"].to_pylist()) == names
     assert sorted(path.name for path in (tmp_path / "eval").iterdir()) == [
         "baseline_scores.parquet",

@@ -101,7 +101,7 @@ def test_learned_baselines_are_not_asked_what_they_learned_from(world, tmp_path)
     train = {row["qa_id"]: row["answer"] for row in rows if row["split"] == "train"}
     evaluate(world, write(tmp_path / "p.parquet", train), tmp_path / "e")
     names = {name.split(".")[1] for name in metrics_of(tmp_path / "e") if name.startswith("baseline.")}
-    assert names == {"constant_position", "constant_velocity"}
+    assert names == {"constant_position", "constant_velocity", "own_present"}
 
 
 def test_the_data_digest_is_that_of_the_questions(world):

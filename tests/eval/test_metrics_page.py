@@ -36,6 +36,7 @@ def names():
     told = answered.answers.assign(qa_id=answered.cases["qa_id"], sample=0)
     critical = ("critical_recall", "critical_recall_asked_only", "critical_false_alarm_rate")
     others = {*(f"safety.{name}" for name in critical), "safety.hallucination_rate.blank_image"}
+    others.add("slice.agent_in_training.true.accuracy")
     return {*panel(answered), *calibrate(answered.cases, told).metrics, *others}
 
 

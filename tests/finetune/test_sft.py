@@ -159,14 +159,14 @@ def test_lora_that_fits_nothing_is_an_error(store: Store, base: Path, tmp_path: 
         finetune(store, replace(QUICK, lora=settings), model=str(base), out=tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["tiny", "stride", "cold_start"])
+@pytest.mark.parametrize("name", ["tiny", "tiny_base", "stride", "cold_start"])
 def test_recipes_are_valid(name: str) -> None:
     recipe = load_recipe(name, ["lora.rank=3"])
     assert recipe.lora.rank == 3
 
 
 def test_unknown_recipe_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="cold_start, stride, tiny"):
+    with pytest.raises(ConfigError, match="cold_start, stride, tiny, tiny_base"):
         load_recipe("nothing")
 
 

@@ -77,7 +77,7 @@ def test_existing_folder_is_kept(base: Path) -> None:
 
 def test_it_is_small(base: Path) -> None:
     model = load_vlm(base, device="cpu").model
-    assert 3.0e6 < sum(parameter.numel() for parameter in model.parameters()) < 3.5e6
+    assert 3.5e6 < sum(parameter.numel() for parameter in model.parameters()) < 4.0e6
     assert model.lm_head.weight.data_ptr() != model.get_input_embeddings().weight.data_ptr()
 
 

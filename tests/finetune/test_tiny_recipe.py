@@ -1,32 +1,41 @@
-"""The recipe `tiny` says what docs/tiny.md promises of it."""
+"""The recipes of the tiny model say what they promise."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from drive_vqa.vlm import FAMILIES, load_vlm
 from finetune.adapter import prepare
-from finetune.config import load_recipe
+from finetune.config import FinetuneConfig, load_recipe
 from finetune.guards.trained import trained_modules
+from finetune.tiny import TEXT
 from qa_gen.catalogue import TYPES
 
 
-def test_the_recipe_asks_for_question_types_that_exist() -> None:
-    assert set(load_recipe("tiny").types) <= set(TYPES)
+@pytest.fixture(scope="module", params=["tiny", "tiny_base"])
+def recipe(request: pytest.FixtureRequest) -> FinetuneConfig:
+    """As it is shipped."""
+    return load_recipe(request.param)
+
+
+def test_the_recipe_asks_for_question_types_that_exist(recipe: FinetuneConfig) -> None:
+    assert recipe.types
+    assert set(recipe.types) <= set(TYPES)
 
 
 def test_lessons_to_see_and_to_look_come_before_questions() -> None:
-    recipe = load_recipe("tiny")
-    assert recipe.method == "full"
+    recipe = load_recipe("tiny_base")
     assert recipe.dense_pretraining.steps > 0
     assert recipe.dense_pretraining.look_steps > 0
 
 
-def test_questions_leave_what_the_lessons_taught_as_it_is(base: Path) -> None:
-    model = load_vlm(base, device="cpu").model
-    recipe = load_recipe("tiny")
-    prepared = prepare(model, FAMILIES["qwen2_5_vl"], recipe, base)
-    trained = trained_modules(prepared)
-    assert trained
-    assert all(re.search(r"layers\.[23]\.|language_model\.norm$|lm_head$", name) for name in trained)
+def test_questions_leave_what_the_lessons_taught_as_it_is(recipe: FinetuneConfig, base: Path) -> None:
+    """The vision tower, the embeddings and the three layers that see and look; all the rest is trained."""
+    trained = trained_modules(prepare(load_vlm(base, device="cpu").model, FAMILIES["qwen2_5_vl"], recipe, base))
+    assert all(re.search(r"layers\.[34]\.|language_model\.norm$|lm_head$", name) for name in trained)
+    layers = {int(found[1]) for name in trained if (found := re.search(r"layers\.(\d+)\.", name))}
+    assert layers == set(range(3, TEXT["num_hidden_layers"]))
+    assert any(name.endswith("lm_head") for name in trained)

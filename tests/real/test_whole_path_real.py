@@ -46,10 +46,8 @@ def test_from_the_log_to_the_report(store, tmp_path):
     run = tmp_path / "run"
     quick = (
         "max_steps=2",
-        "dense_pretraining.steps=0",
         "types=[]",
         "kinds=[]",
-        "curriculum=[]",
         "image_size_px=[112,56]",
     )
     _run("finetune", store.root, "--model", "tiny", "--out", run, *quick)

@@ -11,6 +11,7 @@ from drive_vqa.errors import StoreError
 from drive_vqa.schema import table_from_rows
 from drive_vqa.store import Store
 from drive_vqa.traces import DIALECTS
+from eval.compare import compare
 from eval.evaluate import evaluate
 from eval.evidence.judge import judge_evidence
 from eval.evidence.truth import read_evidence
@@ -118,6 +119,22 @@ def test_what_reasons_nothing_counts_as_nothing_told(asked, tmp_path):
     assert metrics["grounding.miou_recall_traced_only"]["value"] == 0.5
     assert metrics["grounding.miou_recall_traced_only"]["n"] == quarter
     assert (metrics["grounding.traced"]["value"], metrics["grounding.traced"]["n"]) == (0.5, 2 * quarter)
+
+
+def test_what_is_claimed_is_compared_pair_by_pair(asked, tmp_path):
+    """Half of a box in every trace against all of it: matched boxes gain one half, and texts without traces are not compared."""
+    about = [row["qa_id"] for row in rows_of(asked) if row["evidence"]]
+    told = {"half": (HALF, "drive"), "whole": (TRUE, "drive"), "silent": (TRUE, None)}
+    for name, (step, traces) in told.items():
+        (tmp_path / name).mkdir()
+        metrics_of(asked, tmp_path / name, dict.fromkeys(about, reasoned(step)), traces=traces)
+    compare([tmp_path / name / "eval" for name in told], tmp_path / "out")
+    runs = json.loads((tmp_path / "out/comparison.json").read_text())["runs"]
+    whole, silent = ({one["metric"]: one for one in run["metrics"]} for run in runs)
+    matched = whole["grounding.miou_matched"]
+    assert (matched["base"], matched["other"], matched["difference"], matched["n"]) == (0.5, 1.0, 0.5, len(about))
+    assert not [name for name in whole if name.endswith("_only")]
+    assert not [name for name in silent if name.startswith("grounding.miou_")]
 
 
 def test_chain_metrics_are_those_of_the_means(asked, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,70 +11,124 @@ import pytest
 import torch
 
 from drive_vqa.errors import ConfigError, ModelError
-from drive_vqa.vlm import Vlm, load_vlm
+from drive_vqa.vlm import ChatProcessor, Vlm, load_vlm
 from finetune.config import FinetuneConfig
-from finetune.dataset import LessonDataset
-from finetune.dense.base import _some_questions
-from finetune.dense.pictures import Picture, mark
+from finetune.dense import pretraining
+from finetune.dense.cells import CellTargets
+from finetune.dense.moments import MarkedMoment, Moment, mark
 from finetune.dense.pretraining import DenseLessons, part_named, pretrain
 from finetune.dense.questions import Wording, read_wordings
 
-OFFSETS_S = [(-0.5, 0.0), (0.0,)]
+OFFSETS_S = [(-1.5, -1.0, -0.5, 0.0), (-1.0, 0.0), (-0.5, 0.0), (0.0,)]
+Weights = Mapping[str, torch.Tensor]
 
 
 class Losses:
-    """Keeps what would go to MLflow."""
+    """Keeps what would go to MLflow, and kills the run at a step."""
 
-    def __init__(self) -> None:
+    def __init__(self, killed_at: int | None = None) -> None:
+        self.steps: dict[str, list[int]] = {}
         self.values: dict[str, list[float]] = {}
+        self.killed_at = killed_at
 
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if step == self.killed_at:
+            raise KeyboardInterrupt
         for name, value in metrics.items():
+            self.steps.setdefault(name, []).append(step or 0)
             self.values.setdefault(name, []).append(value)
-
-    def log_artifact(self, path: Path) -> None: ...
-
-    def set_tags(self, tags: dict[str, str]) -> None: ...
 
 
 @pytest.fixture(scope="module")
-def wordings(dataset: LessonDataset, pictures: list[Picture], base: Path) -> list[Wording]:
-    """Of all questions of the painted store."""
-    return read_wordings(_some_questions(dataset, seed=0), load_vlm(base, device="cpu").processor, pictures[0].image)
+def wordings(moments: list[Moment], processor: ChatProcessor) -> list[Wording]:
+    """Of two questions."""
+    texts = ("How far away is Region 1?", "Region 2: at what bearing is it?")
+    asked = [{"question": text, "answer": "10", "options": None} for text in texts]
+    return read_wordings(asked, processor, moments[0].images[0])
 
 
-def _learned(
-    vlm: Vlm, pictures: list[Picture], wordings: list[Wording], config: FinetuneConfig
-) -> dict[str, list[float]]:
-    losses = Losses()
-    pretrain(vlm, pictures, wordings, OFFSETS_S, config, losses)
-    return losses.values
+class Teacher:
+    """Gives lessons to models of one's own."""
+
+    def __init__(self, base: Path, moments: list[Moment], wordings: list[Wording], folder: Path) -> None:
+        self.base, self.moments, self.wordings, self.kept = base, moments, wordings, folder / "kept.pt"
+
+    def teach(self, config: FinetuneConfig, losses: Losses | None = None) -> Weights:
+        """The weights of a new model after its lessons."""
+        vlm = load_vlm(self.base, device="cpu")
+        pretrain(vlm, self.moments, self.wordings, OFFSETS_S, config, losses or Losses(), self.kept, "these")
+        return {name: value.clone() for name, value in vlm.model.state_dict().items()}
+
+
+@pytest.fixture
+def teacher(base: Path, moments: list[Moment], wordings: list[Wording], tmp_path: Path) -> Teacher:
+    """With a folder of its own."""
+    return Teacher(base, moments, wordings, tmp_path)
+
+
+@pytest.fixture
+def lessons(vlm: Vlm, moments: list[Moment], wordings: list[Wording]) -> DenseLessons:
+    """On a model of one's own."""
+    torch.manual_seed(0)
+    return DenseLessons(vlm, moments[0].images[0], OFFSETS_S, wordings)
+
+
+@pytest.fixture(scope="module")
+def batch(moments: list[Moment]) -> list[MarkedMoment]:
+    """Two moments of two frames."""
+    return [mark(moment, 2, np.random.default_rng(0)) for moment in moments if len(moment.images) == 2]
 
 
 def _with_steps(config: FinetuneConfig, steps: int, look_steps: int) -> FinetuneConfig:
     return replace(config, dense_pretraining=replace(config.dense_pretraining, steps=steps, look_steps=look_steps))
 
 
-def test_both_lessons_are_given(
-    vlm: Vlm, pictures: list[Picture], wordings: list[Wording], full: FinetuneConfig
+def _layers(weights: Weights) -> list[dict[str, torch.Tensor]]:
+    """The weights of each layer of the language model."""
+    found: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in weights.items():
+        if "language_model.layers." in name:
+            number, _, rest = name.partition(".layers.")[2].partition(".")
+            found.setdefault(int(number), {})[rest] = value
+    return [found[number] for number in sorted(found)]
+
+
+def _are_equal(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_both_lessons_are_given_in_one_schedule(
+    teacher: Teacher, vlm: Vlm, full: FinetuneConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {name: value.clone() for name, value in vlm.model.state_dict().items()}
-    losses = _learned(vlm, pictures, wordings, full)
-    assert {name: len(values) for name, values in losses.items()} == {"dense/see": 12, "dense/look": 12}
-    assert sum(losses["dense/see"][-3:]) < 0.9 * sum(losses["dense/see"][:3])
-    same = {name for name, value in vlm.model.state_dict().items() if torch.equal(value, before[name])}
-    assert not any(".visual." in name or ".embed_tokens." in name for name in same)
-    assert any(name.endswith("language_model.norm.weight") for name in same)
+    losses, before, rate, asked = Losses(), vlm.model.state_dict(), pretraining._rate, []
+
+    def listening(step: int, steps: int) -> float:
+        asked.append((step, steps))
+        return rate(step, steps)
+
+    monkeypatch.setattr(pretraining, "_rate", listening)
+    after = teacher.teach(full, losses)
+    assert sorted(set(asked)) == [(step, 16) for step in range(16)]
+    assert losses.steps == {"dense/see": [*range(1, 13)], "dense/look": [*range(13, 17)]}
+    assert sum(losses.values["dense/see"][-3:]) < 0.9 * sum(losses.values["dense/see"][:3])
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert same == {name for name in before if name.endswith("language_model.norm.weight") or "lm_head" in name}
 
 
-def test_looking_is_learned_by_the_second_layer(vlm: Vlm, pictures: list[Picture], wordings: list[Wording]) -> None:
-    """One batch, again and again."""
-    lessons = DenseLessons(vlm, pictures[0].image, OFFSETS_S, wordings)
-    batch = [mark(picture, 2, np.random.default_rng(0)) for picture in pictures[:3]]
-    optimizer = torch.optim.Adam([parameter for _, parameter in lessons.trained_to_look()], lr=3e-3)
+def test_learning_rates_rise_at_once_and_fall_to_nothing() -> None:
+    rates = [pretraining._rate(step, 200) for step in range(200)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rates[4:] == sorted(rates[4:], reverse=True)
+    assert rates[102] == pytest.approx(0.5)
+    assert 0 < rates[-1] < 1e-3
+
+
+def test_all_that_is_taught_is_learned_from_one_batch(lessons: DenseLessons, batch: list[MarkedMoment]) -> None:
+    """The same, again and again."""
+    optimizer = torch.optim.Adam([parameter for _, parameter in lessons.trained(looking=True)], lr=3e-3)
     losses = []
     for _ in range(12):
-        loss = lessons.look(batch, np.random.default_rng(0))
+        loss = lessons.loss(batch, np.random.default_rng(0), looking=True)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -81,60 +136,156 @@ def test_looking_is_learned_by_the_second_layer(vlm: Vlm, pictures: list[Picture
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_layers_begin_as_copies_of_the_first_and_the_second_alone_learns_to_look(
-    vlm: Vlm, pictures: list[Picture], wordings: list[Wording], full: FinetuneConfig, base: Path
+@pytest.mark.parametrize(("looking", "layers"), [(False, 2), (True, 3)])
+def test_a_lesson_trains_what_it_needs_and_all_of_that(
+    lessons: DenseLessons, batch: list[MarkedMoment], looking: bool, layers: int
 ) -> None:
-    seeing = load_vlm(base, device="cpu")
-    _learned(seeing, pictures, wordings, _with_steps(full, 2, 0))
-    _learned(vlm, pictures, wordings, _with_steps(full, 2, 1))
-    changed = {
-        name
-        for name, value in vlm.model.state_dict().items()
-        if not torch.equal(value, seeing.model.state_dict()[name])
+    lessons.loss(batch, np.random.default_rng(0), looking=looking).backward()  # type: ignore[no-untyped-call]
+    trained = dict(lessons.trained(looking=looking))
+    assert {name for name, one in lessons.learned().named_parameters() if one.grad is not None} == {
+        name for name, one in lessons.learned().named_parameters() if any(one is other for other in trained.values())
     }
-    assert changed
-    assert all(".layers.1." in name for name in changed)
-    first, *others = part_named(seeing.model, "language_model").layers
-    assert others
-    for layer in others:
-        for one, other in zip(first.parameters(), layer.parameters(), strict=True):
-            assert torch.equal(one, other)
-            assert one.data_ptr() != other.data_ptr()
+    assert {name.split(".")[1] for name in trained if name.startswith("layers.")} == set(map(str, range(layers)))
 
 
-def test_the_same_seed_gives_the_same_model(
-    pictures: list[Picture], wordings: list[Wording], full: FinetuneConfig, base: Path
+@pytest.mark.parametrize(
+    ("name", "layers"), [("tower_loss", 0), ("place_loss", 1), ("number_loss", 2), ("look_loss", 3)]
+)
+def test_each_head_reads_behind_a_layer_of_its_own(
+    lessons: DenseLessons, batch: list[MarkedMoment], monkeypatch: pytest.MonkeyPatch, name: str, layers: int
 ) -> None:
-    short = _with_steps(full, 2, 2)
-    runs = [_learned(load_vlm(base, device="cpu"), pictures, wordings, short) for _ in range(2)]
-    assert runs[0] == runs[1]
-    assert _learned(load_vlm(base, device="cpu"), pictures, wordings, replace(short, seed=1)) != runs[0]
+    """What it reads teaches all layers up to there, and the vision tower."""
+    for other in {"tower_loss", "place_loss", "number_loss", "look_loss"} - {name}:
+        monkeypatch.setattr(pretraining, other, lambda *_: torch.zeros(()))
+    lessons.loss(batch, np.random.default_rng(0), looking=True).backward()  # type: ignore[no-untyped-call]
+    taught = [any(one.grad is not None for one in layer.parameters()) for layer in lessons.language.layers]
+    assert taught == [number < layers for number in range(5)]
+    assert all(one.grad is not None for one in lessons.visual.parameters())
+    assert [any(one.grad is not None for one in head.parameters()) for head in lessons.heads] == [
+        number == layers for number in range(4)
+    ]
 
 
-def test_a_loss_that_is_no_number_is_refused(
-    vlm: Vlm, pictures: list[Picture], wordings: list[Wording], full: FinetuneConfig
+def test_layers_behind_the_second_begin_as_its_copies(teacher: Teacher, full: FinetuneConfig) -> None:
+    first, second, *others = _layers(teacher.teach(_with_steps(full, 2, 0)))
+    assert len(others) == 3
+    assert not _are_equal(first, second)
+    assert all(_are_equal(second, other) for other in others)
+    assert not {value.data_ptr() for value in second.values()} & {value.data_ptr() for value in others[0].values()}
+
+
+def test_looking_teaches_the_third_layer_and_goes_on_with_those_before(teacher: Teacher, full: FinetuneConfig) -> None:
+    _, second, third, fourth, fifth = _layers(teacher.teach(_with_steps(full, 2, 1)))
+    assert _are_equal(fourth, fifth)
+    for learned in (second, third):
+        assert not any(torch.equal(learned[name], fourth[name]) for name in fourth)
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "goes_on_with"),
+    [(1, [1, 2, 3, 4]), (2, [2, 3, 4]), (3, [3, 4]), (4, [4])],
+    ids=["kept nothing yet", "in the first lesson", "between the lessons", "in the second lesson"],
+)
+def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
+    teacher: Teacher, full: FinetuneConfig, whole: Weights, killed_at: int, goes_on_with: list[int]
 ) -> None:
+    config, losses = _often_kept(full), Losses()
+    with pytest.raises(KeyboardInterrupt):
+        teacher.teach(config, Losses(killed_at))
+    resumed = teacher.teach(config, losses)
+    assert sorted(step for steps in losses.steps.values() for step in steps) == goes_on_with
+    assert _are_equal(resumed, whole)
+    assert [path.name for path in teacher.kept.parent.iterdir()] == ["kept.pt"]
+
+
+@pytest.fixture(scope="module")
+def whole(
+    base: Path,
+    moments: list[Moment],
+    wordings: list[Wording],
+    full: FinetuneConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Weights:
+    """What comes of a run that nobody kills."""
+    return Teacher(base, moments, wordings, tmp_path_factory.mktemp("whole")).teach(_often_kept(full))
+
+
+def _often_kept(full: FinetuneConfig) -> FinetuneConfig:
+    return replace(_with_steps(full, 2, 2), checkpoint_steps=1)
+
+
+def test_another_seed_gives_another_model(teacher: Teacher, full: FinetuneConfig) -> None:
+    one, other = (teacher.teach(replace(_with_steps(full, 1, 0), seed=seed)) for seed in (0, 1))
+    assert not _are_equal(one, other)
+
+
+def test_what_another_run_left_is_refused(teacher: Teacher, full: FinetuneConfig) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        teacher.teach(_often_kept(full), Losses(killed_at=2))
+    left = teacher.kept.read_bytes()
+    with pytest.raises(
+        ConfigError, match=r"kept\.pt is left of a run with other settings or data: give --out a new folder"
+    ):
+        teacher.teach(replace(_often_kept(full), seed=1))
+    assert teacher.kept.read_bytes() == left
+
+
+def test_a_loss_that_is_no_number_is_refused(teacher: Teacher, full: FinetuneConfig) -> None:
     dense = replace(full.dense_pretraining, learning_rate=1e30, muon_learning_rate=1e30)
     with pytest.raises(
         ModelError, match=r"dense lesson to see has a loss of .*: lower dense_pretraining\.learning_rate"
     ):
-        _learned(vlm, pictures, wordings, replace(full, dense_pretraining=dense))
+        teacher.teach(replace(full, dense_pretraining=dense))
 
 
-def test_numbers_stand_at_various_distances_behind_various_frames(
-    vlm: Vlm, pictures: list[Picture], wordings: list[Wording]
+def test_numbers_stand_at_various_distances_behind_frames_of_various_times(
+    lessons: DenseLessons, batch: list[MarkedMoment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing else of the loss of a batch depends on the random numbers."""
-    lessons = DenseLessons(vlm, pictures[0].image, OFFSETS_S, wordings)
-    batch = [mark(picture, 2, np.random.default_rng(0)) for picture in pictures[:3]]
-    assert {prefix.frames for prefix in lessons.prefixes} == {1, 2}
+    """Nothing else of the loss of a batch depends on the random numbers; two frames follow each other in two ways."""
+    whole_prefixes = lessons.prefixes
+    lessons.prefixes = whole_prefixes[1:2]
+    assert len(_losses(lessons, batch)) == 6
+    monkeypatch.setattr(pretraining, "FARTHEST", 0)
+    assert len(_losses(lessons, batch)) == 1
+    lessons.prefixes = whole_prefixes
+    assert len(_losses(lessons, batch)) == 2
+
+
+def _losses(lessons: DenseLessons, batch: Sequence[MarkedMoment]) -> set[float]:
     with torch.no_grad():
-        losses = {round(lessons.see(batch, np.random.default_rng(seed)).item(), 6) for seed in range(6)}
-        lessons.prefixes = lessons.prefixes[:1]
-        same_frames = {round(lessons.see(batch, np.random.default_rng(seed)).item(), 6) for seed in range(6)}
-    assert len(losses) == 6
-    assert len(same_frames) == 6
-    assert losses != same_frames
+        return {round(lessons.loss(batch, np.random.default_rng(seed), looking=False).item(), 6) for seed in range(6)}
+
+
+def test_what_is_read_belongs_to_the_frame_that_it_is_compared_with(
+    lessons: DenseLessons, batch: list[MarkedMoment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another picture as the first frame of the second moment changes what is seen there, and what is heard there and behind."""
+    readings: dict[str, list[torch.Tensor]] = {"tower_loss": [], "place_loss": []}
+    truths: list[CellTargets] = []
+
+    def keep(name: str) -> None:
+        def loss(reading: torch.Tensor, true: CellTargets) -> torch.Tensor:
+            readings[name].append(getattr(reading, "presence", reading))
+            truths.append(true)
+            return torch.zeros(())
+
+        monkeypatch.setattr(pretraining, name, loss)
+
+    for name in readings:
+        keep(name)
+    one, other = batch
+    changed = replace(other, images=(one.images[0], other.images[1]))
+    with torch.no_grad():
+        for pictures in ([one, other], [one, changed]):
+            lessons.loss(pictures, np.random.default_rng(0), looking=False)
+    differ = {
+        name: (before - after).abs().amax(dim=(1, 2)).gt(1e-6).tolist() for name, (before, after) in readings.items()
+    }
+    assert differ == {"tower_loss": [False, False, True, False], "place_loss": [False, False, True, True]}
+    shown = [set(moment.shown(frame)) for moment in batch for frame in range(2)]
+    for true in truths:
+        assert [set(marks.any(dim=0).nonzero().flatten().tolist()) for marks in true.present] == shown
+    assert shown[2] != shown[3]
 
 
 def test_a_model_of_another_kind_is_refused() -> None:

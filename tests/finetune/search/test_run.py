@@ -251,8 +251,8 @@ def test_lessons_are_the_questions_with_chains(store: Store, tmp_path: Path, pro
 
 def test_the_command(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["search", str(store.root), "--out", str(tmp_path / "c.parquet"), "--limit", "1"]
-    assert main([*words, "--teacher", "tiny"]) == 1
-    assert "--adapter" in capsys.readouterr().err
+    assert main([*words, "--teacher", "nowhere"]) == 2
+    assert "nowhere does not exist" in capsys.readouterr().err
     assert main([*words, "--teacher", "http://127.0.0.1:1/v1", "--device", "cpu"]) == 2
     for wrong in (["--temperature", "0"], ["--temperature", "nan"], ["--seed", "-1"], ["--calls", "0"]):
         with pytest.raises(SystemExit):

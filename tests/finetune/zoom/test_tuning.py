@@ -46,7 +46,7 @@ def test_dialogues_are_learned_under_all_guards(evident, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sft, "mlflow_run", lambda *_, **__: nullcontext(MagicMock(spec=TrackedRun))
     )  # takes longer than all else
-    sft.finetune(evident, CONFIG, model="tiny", out=out, answers=trace)
+    sft.finetune(evident, CONFIG, model="scratch", out=out, answers=trace)
     assert json.loads((out / "run.json").read_text())["zoom"] == "tiny"
     samples = (out / "samples.md").read_text()
     assert "▶ <tool_call>" in samples
