@@ -276,6 +276,21 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def read_json_object(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
+
+    Raises:
+        StoreError: the file cannot be read, or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{path} cannot be read as JSON ({error}): restore or delete it, and run again") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"{path} is not a JSON object: restore or delete it, and run again")
+    return content
+
+
 def relative_source(source: Path, store: Path) -> str:
     """The source folder as `logs.source_root` keeps it: relative to the store, POSIX."""
     return Path(os.path.relpath(source.resolve(), store.resolve())).as_posix()

@@ -15,7 +15,6 @@ hardly ever counts. Pixels are not in the digest. A smaller bench has the first 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 
 from drive_vqa.cli.whole_store import make_store
 from drive_vqa.errors import ConfigError, StoreError
-from drive_vqa.store import Store, write_json
+from drive_vqa.store import Store, read_json_object, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -147,7 +146,7 @@ def _make_real_store(name: str, source: Path, source_format: str, out: Path, wor
 def _front_camera(out: Path, real: Path) -> Path:
     """Of the vehicle's calibration the front camera alone: no other is shown."""
     whole, front = _needed(real / "nuscenes_keyframe" / "calibration.json"), out / "drives" / "front_camera.json"
-    content = _read_object(whole)
+    content = read_json_object(whole)
     cameras = content.get("cameras")
     named = [one for one in cameras if isinstance(one, dict) and one.get("name") == FRONT] if cameras else []
     front.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +183,7 @@ def _told(out: Path) -> dict[str, Any]:
     path = out / BENCH_FILE
     if not path.exists():
         return {}
-    content = _read_object(path)
+    content = read_json_object(path)
     if content.get("version") != VERSION:
         raise ConfigError(
             f"{out} is version {content.get('version')} of the bench, this is {VERSION}: choose a new folder"
@@ -193,16 +192,6 @@ def _told(out: Path) -> dict[str, Any]:
     if not isinstance(stores, dict) or not all(isinstance(part, dict) for part in stores.values()):
         raise StoreError(f"{path} tells of no stores: delete it and run again")
     return {name: part.get("digest") for name, part in stores.items() if name in PUBLISHED}
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path} cannot be read as JSON ({error}): restore or delete it, and run again") from error
-    if not isinstance(content, dict):
-        raise StoreError(f"{path} is not a JSON object: restore or delete it, and run again")
-    return content
 
 
 def _compare(found: Mapping[str, Mapping[str, Any]], *, whole: bool) -> int:

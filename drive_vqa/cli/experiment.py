@@ -9,14 +9,13 @@ as the command itself does. To make a row anew, delete its folder and those of t
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from typing import Any
 from drive_vqa.cli.experiment_rows import ROWS, Row
 from drive_vqa.errors import ConfigError, DriveVqaError, StoreError
 from drive_vqa.locks import hold
-from drive_vqa.store import write_json
+from drive_vqa.store import read_json_object, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -171,13 +170,9 @@ def finished(job: Job, places: Places) -> list[dict[str, Any]]:
 
 
 def _read_done(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path} cannot be read as JSON ({error}): delete it and run again") from error
-    done = content.get("done") if isinstance(content, Mapping) else None
+    done = read_json_object(path).get("done")
     if not isinstance(done, list) or not all(
         isinstance(one, dict) and {"command", "wall_s"} <= one.keys() for one in done
     ):

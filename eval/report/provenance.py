@@ -8,8 +8,8 @@ from typing import Any
 from drive_vqa import __version__
 from drive_vqa.config import flatten
 from eval.report.inputs import Evaluation
+from eval.trained_agents import TIME_WITHIN_LOG
 
-TIME_WITHIN_LOG = "time-within-log"
 CHOSEN_BY = ("families", "types", "kinds", "forms", "limit")
 """Options that choose some of the questions of a split."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from drive_vqa.errors import StoreError
+from drive_vqa.store import read_json_object
 from eval.report.inputs import Number, read_metrics
 
 AGAINST = "against_"
@@ -78,7 +77,7 @@ def read_result(entry: Entry) -> Result:
 def _differences(path: Path) -> dict[str, Number]:
     """Of the one run that is compared with its base."""
     try:
-        told = _read_object(path)["runs"][0]["metrics"]
+        told = read_json_object(path)["runs"][0]["metrics"]
         return {
             one["metric"]: Number(
                 one["difference"], one["n"], one["low"], one["high"], one["clusters"], one["cluster_kind"]
@@ -91,15 +90,5 @@ def _differences(path: Path) -> dict[str, Number]:
 
 def _learned(entry: Entry) -> dict[str, int]:
     records = {seed: folder / "run" / "run.json" for seed, folder in entry.folders.items()}
-    told = {seed: _read_object(path).get("questions") for seed, path in records.items() if path.is_file()}
+    told = {seed: read_json_object(path).get("questions") for seed, path in records.items() if path.is_file()}
     return {seed: count for seed, count in told.items() if isinstance(count, int)}
-
-
-def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path} is damaged ({error}): delete it and run the step again") from error
-    if not isinstance(content, dict):
-        raise StoreError(f"{path} is not a JSON object: delete it and run the step again")
-    return content

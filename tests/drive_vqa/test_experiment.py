@@ -221,7 +221,7 @@ def test_a_command_that_outlives_the_experiment_keeps_its_row(places, tmp_path, 
 def test_damaged_records_are_one_clear_error(places, content):
     (places.out / "data").mkdir(parents=True)
     (places.out / "data/commands.json").write_text(content)
-    with pytest.raises(StoreError, match="delete it and run again"):
+    with pytest.raises(StoreError, match="delete it,? and run again"):
         finished(Job(FAKE[0], 0), places)
 
 
