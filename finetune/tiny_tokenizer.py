@@ -62,6 +62,113 @@ WORDINGS = (
 """What questions and answers sound like."""
 
 
+REASONING = (
+    *(
+        "<think>\n",
+        "<think>\n<obj>Region ",
+        "</obj><box>[",
+        "]</box>at<t>",
+        "]</box>at<t>-",
+        "</t>s is at <pos>",
+        "</t>s was at <pos>",
+    ),
+    *(
+        "</t>s.",
+        " m, ",
+        " m, -",
+        "°</pos>.\n",
+        "°</pos>.\n<obj>Region ",
+        "°</pos>.\nRegion ",
+        "°</pos>.\nThe center of Region ",
+    ),
+    *("°</pos>.\nIts center is now at (", "°</pos>.\nSeen from me, Region ", "Wait, that is the box of Region "),
+    *(
+        "Wait, that box holds the left half of Region ",
+        "Wait, that box holds the right half of Region ",
+        "Wait, that is where Region ",
+    ),
+    *("Wait, that box lies too far to the left of Region ", "Wait, that box lies too far to the right of Region "),
+    *(
+        ". <obj>Region ",
+        " only. <obj>Region ",
+        ", not of Region ",
+        " seconds ago. <obj>Region ",
+        "Wait, that box is from the image of ",
+    ),
+    *(
+        " seconds ago, not from the one of ",
+        " m along my heading and ",
+        " m along my heading and -",
+        " m to my left, which is ",
+    ),
+    *(
+        " m to my left, which is at a bearing of ",
+        " m to my left, which is at a bearing of -",
+        " m away.\n",
+        " m away at ",
+        " m away at -",
+    ),
+    *(
+        ") m from me, which is ",
+        " has moved by (",
+        " has moved by (-",
+        ") m ahead and to the left in ",
+        " s, that is (",
+        " s, that is (-",
+    ),
+    *(
+        ") m/s.\nIn ",
+        " seconds this would lead to (",
+        " second this would lead to (",
+        ") m, which is ",
+        " m at ",
+        " m at -",
+        " at (",
+        ") m, ",
+    ),
+    *(
+        "Allowing for small changes, I expect ",
+        "But it will not go on quite like that: I expect ",
+        "So I expect ",
+        "I expect Region ",
+    ),
+    *(
+        "<think>\nMy speed was ",
+        "'s speed was ",
+        " s ago, ",
+        " s ago, and is ",
+        " m/s now.\n",
+        "That is a change of ",
+        " m/s.\n",
+    ),
+    *(
+        " m/s each second; in ",
+        " seconds it would lead to ",
+        " second it would lead to ",
+        "So the answer is ",
+        "So the answer is -",
+    ),
+    *(
+        " degrees.\n</think>\n<answer>",
+        " meters.\n</think>\n<answer>",
+        " m/s.\n</think>\n<answer>",
+        "\n</think>\n<answer>",
+        "<answer>",
+    ),
+    *(
+        " is ",
+        "</answer>",
+        " degrees</answer>",
+        " meters</answer>",
+        " m/s</answer>",
+        "°.\n",
+        "<tool_call>\n",
+        "\n</tool_call>",
+    ),
+    *('{"name": "zoom", "arguments": {"frame": ', ', "coordinate": [', ', "box": [', "]}}"),
+)
+"""Parts of grounded reasoning and of calls for a closer look, which are most of what reasoning is made of."""
+
 PHRASE_CHARACTERS = 6
 """Shorter phrases are left to the merges."""
 MAX_PHRASES = 512
@@ -83,7 +190,8 @@ def build_tokenizer(texts: Iterable[str] = ()) -> Qwen2Tokenizer:
         additional_special_tokens=list(SPECIAL_TOKENS),
         model_max_length=8192,
     )
-    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in common_phrases(texts)])
+    phrases = dict.fromkeys([*common_phrases(texts), *REASONING])
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases])
     tokenizer.chat_template = CHAT_TEMPLATE
     return tokenizer
 

@@ -30,8 +30,8 @@ DENSE = "dense"
 LOGS_WORDED = 32
 QUESTIONS_WORDED = 4000
 """Among so many questions of so many logs wordings are looked for."""
-LAYERS = range(3, 9)
-"""Two see, a third looks."""
+LAYERS = range(4, 9)
+"""Two see, a third looks, a fourth knows what is asked."""
 WITHOUT = "set dense_pretraining.steps=0 and frozen=null, with learning_rates for vision and projector"
 
 
@@ -72,7 +72,8 @@ def _make(task: Task, run: Run, state: PartialState, folder: Path) -> None:
     moments = read_moments(task.store, groups, config.image_size_px)
     if not moments:
         raise ConfigError(f"the frames of this split show no marked object to learn from: {WITHOUT}")
-    asked = _some_questions(task) if config.dense_pretraining.look_steps else None
+    looks = config.dense_pretraining.look_steps + config.dense_pretraining.move_steps
+    asked = _some_questions(task) if looks else None
     wordings = [] if asked is None else read_wordings(asked, task.processor, moments[0].images[0])
     vlm.model.float().config.dtype = torch.float32
     if state.device.type == "cpu":
@@ -98,7 +99,7 @@ def check_model(model: Any, processor: ChatProcessor, base: Path) -> None:
 
 def _some_questions(task: Task) -> list[Row]:
     """Of the split that is learned from, whatever they ask: the lessons are about marks, not about what is said of them."""
-    columns = ["question", "options", "answer", "form", "split"]
+    columns = ["type", "question", "options", "answer", "form", "horizon_s", "split"]
     questions: list[Row] = []
     for log_id in task.index.log_ids[:LOGS_WORDED]:
         rows = task.store.read("questions", log_id, columns).to_pylist()

@@ -1,7 +1,8 @@
-"""The dense lessons of a whole model: to see, to look from a number to its mark, from an answer to the number, and ahead."""
+"""The dense lessons of a whole model: to see, to look from a number to its mark and from an answer to the number, and ahead."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Sequence
@@ -21,13 +22,20 @@ from finetune.dense.cells import PlaceHead, TowerHead, cell_targets, place_loss,
 from finetune.dense.moments import NUMBERS, MarkedMoment, Moment, draw_batch
 from finetune.dense.numbers import FARTHEST, NumberHead, digit_ids, every_number, number_loss, number_targets
 from finetune.dense.progress import Progress
-from finetune.dense.questions import ForesightHead, Wording, look_loss, name_marks
+from finetune.dense.questions import AskedHead, ForesightHead, Wording, asked_loss, change_loss, look_loss, name_marks
 from finetune.dense.rows import FramesPrefix, Offsets, after_layers, rows_behind
 from finetune.muon import MuonWithAdamW
 
 logger = logging.getLogger(__name__)
 
-FIRST, SECOND, THIRD = slice(0, 1), slice(1, 2), slice(2, 3)
+FIRST, SECOND, THIRD, FOURTH = (slice(layer, layer + 1) for layer in range(4))
+SEE, LOOK, MOVE = "see", "look", "move"
+TRAINED_LAYERS = {SEE: 2, LOOK: 3, MOVE: 4}
+"""Of the language model, that a lesson trains."""
+PEAKS = {SEE: 1.0, LOOK: 1.0, MOVE: 0.5}
+"""Share of the peak learning rates: the last lesson should not undo what the first two have taught."""
+PLACE = slice(4, 6)
+"""Among the targets of a mark."""
 SLOWER = "lower dense_pretraining.learning_rate and dense_pretraining.muon_learning_rate"
 
 Trained = list[tuple[str, torch.nn.Parameter]]
@@ -47,7 +55,8 @@ def pretrain(
 
     First the vision tower, the token embeddings and the first two layers of the language model learn together to see. The other
     layers then begin as copies of the second ("progressive stacking", Gong et al. 2019, PMLR 97:2337), and the third learns to
-    look and to foresee while all that was learned before is learned on.
+    look and to foresee while all that was learned before is learned on. At last, in a schedule of its own, how things move counts
+    beside where they are, and the fourth learns what is asked.
 
     Args:
         vlm: all of whose weights may change.
@@ -67,10 +76,13 @@ def pretrain(
     torch.manual_seed(config.seed)  # for the heads
     lessons = DenseLessons(vlm, moments[0].images[0], offsets_s, wordings)
     progress = Progress.of(kept, lessons.learned(), config, made_of)
-    for looking, end in ((False, settings.steps), (True, settings.steps + settings.look_steps)):
-        if looking and progress.step <= settings.steps:
-            lessons.copy_layers()
-        _give(lessons, moments, config, run, progress, looking=looking, end=end)
+    looked = settings.steps + settings.look_steps
+    _give(lessons, moments, config, run, progress, SEE, range(settings.steps), range(looked))
+    if progress.step <= settings.steps:
+        lessons.copy_layers()
+    _give(lessons, moments, config, run, progress, LOOK, range(settings.steps, looked), range(looked))
+    moved = range(looked, looked + settings.move_steps)
+    _give(lessons, moments, config, run, progress, MOVE, moved, moved)
 
 
 class DenseLessons:
@@ -88,7 +100,10 @@ class DenseLessons:
         Raises:
             ConfigError: the model is not of Qwen's kind, or writes a digit in several tokens.
         """
-        self.processor, self.wordings = vlm.processor, wordings
+        self.processor = vlm.processor
+        self.wordings = {
+            name: list(own) for name, own in itertools.groupby(sorted(wordings, key=_type_of), key=_type_of)
+        }
         self.visual, self.language = part_named(vlm.model, "visual"), part_named(vlm.model, "language_model")
         self.embeddings = vlm.model.get_input_embeddings()
         self.digits = digit_ids(vlm.processor)
@@ -96,18 +111,19 @@ class DenseLessons:
         digits = self.embeddings.weight[self.digits]
         width = digits.shape[1]
         self.tower, self.place, self.number = TowerHead(digits), PlaceHead(width), NumberHead(width)
-        self.foresight = ForesightHead(width)
-        self.heads = torch.nn.ModuleList([self.tower, self.place, self.number, self.foresight]).to(vlm.device)
+        self.foresight, self.asked = ForesightHead(width), AskedHead(width, len(self.wordings))
+        heads = [self.tower, self.place, self.number, self.foresight, self.asked]
+        self.heads = torch.nn.ModuleList(heads).to(vlm.device)
 
     def learned(self) -> torch.nn.ModuleDict:
         """All that the lessons may change, as one."""
         parts = {"visual": self.visual, "language": self.language, "heads": self.heads}
         return torch.nn.ModuleDict(parts)
 
-    def trained(self, *, looking: bool) -> Trained:
+    def trained(self, lesson: str) -> Trained:
         """What a lesson trains, by name."""
-        layers = self.language.layers[: 3 if looking else 2]
-        heads = self.heads if looking else self.heads[:-1]
+        count = TRAINED_LAYERS[lesson]
+        layers, heads = self.language.layers[:count], self.heads[: count + 1]
         parts = {"visual": self.visual, "embed_tokens": self.embeddings, "layers": layers, "heads": heads}
         return [(f"{part}.{name}", one) for part, module in parts.items() for name, one in module.named_parameters()]
 
@@ -116,8 +132,8 @@ class DenseLessons:
         for layer in self.language.layers[2:]:
             layer.load_state_dict(self.language.layers[1].state_dict())
 
-    def loss(self, batch: Sequence[MarkedMoment], rng: np.random.Generator, *, looking: bool) -> torch.Tensor:
-        """Of all lessons that are given by then."""
+    def loss(self, batch: Sequence[MarkedMoment], rng: np.random.Generator, lesson: str) -> torch.Tensor:
+        """Of a lesson and all before it."""
         cells, cells_high, cells_wide = self._cells(batch)
         prefix = self._prefix(len(batch[0].images), rng)
         shown = [moment.shown(frame) for moment in batch for frame in range(prefix.frames)]
@@ -132,19 +148,28 @@ class DenseLessons:
         heard = first[:, : len(prefix.ids)][:, prefix.is_cell].reshape(cells.shape)
         loss = loss + place_loss(self.place(heard.float()), true)
         second = after_layers(self.language, rows, first, SECOND)[:, -NUMBERS:]
-        loss = loss + number_loss(self.number(second.float()), number_targets(batch).to(cells.device))
-        return loss + self._look_loss(batch, prefix, of_moments, rng) if looking else loss
+        reading, places = self.number(second.float()), number_targets(batch).to(cells.device)
+        loss = loss + number_loss(reading, places)
+        if lesson == MOVE:
+            loss = loss + change_loss(reading[..., PLACE], places[..., PLACE], now=-1)
+        return loss if lesson == SEE else loss + self._look_loss(batch, prefix, of_moments, rng, lesson)
 
     def _look_loss(
         self, batch: Sequence[MarkedMoment], prefix: FramesPrefix, cells: Float[torch.Tensor, "moments cells width"],
-        rng: np.random.Generator,
+        rng: np.random.Generator, lesson: str,
     ) -> torch.Tensor:  # fmt: skip
         named = name_marks(batch, self.wordings, prefix, self.digits, rng)
         rows = rows_behind(prefix, named.texts, cells, self.embeddings)
         third = after_layers(self.language, rows, rows.embedded, slice(0, THIRD.stop))
-        hidden = third[named.moment.to(third.device), named.token.to(third.device)].float()
+        at = named.moment.to(third.device), named.token.to(third.device)
         digits = self.embeddings.weight[self.digits].detach().float()
-        return look_loss(hidden, self.foresight, digits, named)
+        loss = look_loss(third[at].float(), self.foresight, digits, named)
+        if lesson != MOVE:
+            return loss
+        foreseen = self.foresight(third[at].float())[..., :2]
+        loss = loss + change_loss(foreseen, named.foreseen[..., :2].to(third.device), now=0)
+        fourth = after_layers(self.language, rows, third, FOURTH)
+        return loss + asked_loss(fourth[at].float(), self.asked, named)
 
     def _cells(self, batch: Sequence[MarkedMoment]) -> tuple[Float[torch.Tensor, "pictures cells width"], int, int]:
         """What the vision tower makes of each picture, and how many cells are above and beside each other."""
@@ -172,38 +197,41 @@ def part_named(model: Any, name: str) -> Any:
     raise ConfigError("dense_pretraining knows Qwen's models alone: set dense_pretraining.steps=0")
 
 
+def _type_of(wording: Wording) -> str:
+    return wording.type
+
+
 def _give(
     lessons: DenseLessons, moments: Sequence[Moment], config: FinetuneConfig, run: Run, progress: Progress,
-    *, looking: bool, end: int,
+    lesson: str, steps: range, schedule: range,
 ) -> None:  # fmt: skip
-    settings, trained = config.dense_pretraining, lessons.trained(looking=looking)
+    settings, trained = config.dense_pretraining, lessons.trained(lesson)
     optimizer = MuonWithAdamW(
         trained,
         learning_rate=settings.learning_rate,
         muon_learning_rate=settings.muon_learning_rate,
         weight_decay=settings.weight_decay,
     )
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    progress.restore(optimizer, looking=looking)
-    name, steps = ("look" if looking else "see"), settings.steps + settings.look_steps
-    for step in range(progress.step + 1, end + 1):
+    peaks = [PEAKS[lesson] * group["lr"] for group in optimizer.param_groups]
+    progress.restore(optimizer, lesson)
+    for step in range(max(progress.step, steps.start) + 1, steps.stop + 1):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * _rate(step - 1, steps)
+            group["lr"] = peak * _rate(step - 1 - schedule.start, len(schedule))
         rng = np.random.default_rng([config.seed, step])
         batch = draw_batch(moments, pictures=settings.batch_size, most_marks=settings.most_marks, rng=rng)
-        loss = lessons.loss(batch, rng, looking=looking)
+        loss = lessons.loss(batch, rng, lesson)
         if not torch.isfinite(loss):
-            raise ModelError(f"step {step} of the dense lesson to {name} has a loss of {loss.item()}: {SLOWER}")
+            raise ModelError(f"step {step} of the dense lesson to {lesson} has a loss of {loss.item()}: {SLOWER}")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_([parameter for _, parameter in trained], config.max_grad_norm)
         optimizer.step()
         progress.step = step
         if step % config.log_steps == 0:
-            run.log_metrics({f"dense/{name}": loss.item()}, step=step)
-            logger.info("dense lesson to %s, step %d/%d  loss %.4f", name, step, steps, loss.item())
+            run.log_metrics({f"dense/{lesson}": loss.item()}, step=step)
+            logger.info("dense lesson to %s, step %d/%d  loss %.4f", lesson, step, schedule.stop, loss.item())
         if step % config.checkpoint_steps == 0:
-            progress.keep(optimizer, looking=looking)
+            progress.keep(optimizer, lesson)
 
 
 def _rate(step: int, steps: int) -> float:

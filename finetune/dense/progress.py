@@ -27,14 +27,14 @@ class Progress:
         learned: everything that may change but for the optimizer.
         settings: of the run, as text; another run's file is refused.
         step: the last that was taken.
-        optimizer: its state after that step, and whether it was that of the second lesson.
+        optimizer: its state after that step, and the lesson that it was of.
     """
 
     path: Path
     learned: torch.nn.Module
     settings: str
     step: int = 0
-    optimizer: tuple[bool, dict[str, object]] | None = None
+    optimizer: tuple[str, dict[str, object]] | None = None
 
     @classmethod
     def of(cls, path: Path, learned: torch.nn.Module, config: FinetuneConfig, made_of: str) -> Progress:
@@ -55,17 +55,17 @@ class Progress:
             if kept["settings"] != progress.settings:
                 raise ConfigError(f"{path} is left of a run with other settings or data: give --out a new folder")
             learned.load_state_dict(kept["learned"])
-            progress.step, progress.optimizer = kept["step"], (kept["looking"], kept["optimizer"])
+            progress.step, progress.optimizer = kept["step"], (kept["lesson"], kept["optimizer"])
         return progress
 
-    def restore(self, optimizer: torch.optim.Optimizer, *, looking: bool) -> None:
+    def restore(self, optimizer: torch.optim.Optimizer, lesson: str) -> None:
         """Give an optimizer its state back, if it is the one that was kept."""
-        if self.optimizer is not None and self.optimizer[0] == looking:
+        if self.optimizer is not None and self.optimizer[0] == lesson:
             optimizer.load_state_dict(self.optimizer[1])
 
-    def keep(self, optimizer: torch.optim.Optimizer, *, looking: bool) -> None:
+    def keep(self, optimizer: torch.optim.Optimizer, lesson: str) -> None:
         """Write down where the run is."""
-        kept = {"settings": self.settings, "step": self.step, "looking": looking, "optimizer": optimizer.state_dict()}
+        kept = {"settings": self.settings, "step": self.step, "lesson": lesson, "optimizer": optimizer.state_dict()}
         with replacing(self.path) as temporary:
             torch.save({**kept, "learned": self.learned.state_dict()}, temporary)
 

@@ -71,7 +71,7 @@ def full() -> FinetuneConfig:
         log_steps=1,
         method="full",
         learning_rates=LearningRates(1e-3),
-        dense_pretraining=DensePretraining(steps=12, look_steps=4, batch_size=4),
+        dense_pretraining=DensePretraining(steps=12, look_steps=4, move_steps=4, batch_size=4),
     )
 
 
@@ -173,5 +173,6 @@ def _question(
         "question": question,
         "options": options,
         "answer": answer,
+        "horizon_s": 0.0,
         "split": split,
     }

@@ -32,7 +32,7 @@ from tests.painted_store import LOG
 @pytest.fixture(scope="module")
 def short(full: FinetuneConfig) -> FinetuneConfig:
     """Both dense lessons, then four steps of questions."""
-    dense = replace(full.dense_pretraining, steps=2, look_steps=2)
+    dense = replace(full.dense_pretraining, steps=2, look_steps=2, move_steps=2)
     return replace(
         full,
         dense_pretraining=dense,
@@ -167,15 +167,15 @@ def test_a_pretrained_model_is_not_destroyed(vlm: Vlm, base: Path) -> None:
     check_model(vlm.model, vlm.processor, base)
     vlm.model.config.get_text_config().num_hidden_layers = 28
     with pytest.raises(
-        ConfigError, match=r"3 to 8 layers, and base is a qwen2_5_vl with 28: set dense_pretraining\.steps=0"
+        ConfigError, match=r"4 to 8 layers, and base is a qwen2_5_vl with 28: set dense_pretraining\.steps=0"
     ):
         check_model(vlm.model, vlm.processor, base)
 
 
-@pytest.mark.parametrize(("layers", "fits"), [(2, False), (3, True), (8, True), (9, False)])
-def test_there_must_be_a_third_layer_that_looks_and_few_behind(vlm: Vlm, base: Path, layers: int, fits: bool) -> None:
+@pytest.mark.parametrize(("layers", "fits"), [(3, False), (4, True), (8, True), (9, False)])
+def test_there_must_be_a_fourth_layer_and_few_behind(vlm: Vlm, base: Path, layers: int, fits: bool) -> None:
     vlm.model.config.get_text_config().num_hidden_layers = layers
-    with nullcontext() if fits else pytest.raises(ConfigError, match=f"3 to 8 layers, and base .* with {layers}:"):
+    with nullcontext() if fits else pytest.raises(ConfigError, match=f"4 to 8 layers, and base .* with {layers}:"):
         check_model(vlm.model, vlm.processor, base)
 
 

@@ -16,7 +16,7 @@ from finetune.config import FinetuneConfig
 from finetune.dense import pretraining
 from finetune.dense.cells import CellTargets
 from finetune.dense.moments import MarkedMoment, Moment, mark
-from finetune.dense.pretraining import DenseLessons, part_named, pretrain
+from finetune.dense.pretraining import LOOK, MOVE, SEE, DenseLessons, part_named, pretrain
 from finetune.dense.questions import Wording, read_wordings
 
 OFFSETS_S = [(-1.5, -1.0, -0.5, 0.0), (-1.0, 0.0), (-0.5, 0.0), (0.0,)]
@@ -43,7 +43,10 @@ class Losses:
 def wordings(moments: list[Moment], processor: ChatProcessor) -> list[Wording]:
     """Of two questions."""
     texts = ("How far away is Region 1?", "Region 2: at what bearing is it?")
-    asked = [{"question": text, "answer": "10", "options": None} for text in texts]
+    asked = [
+        {"type": "distance", "question": text, "answer": "10", "options": None, "horizon_s": 1.0 * horizon_s}
+        for horizon_s, text in enumerate(texts)
+    ]
     return read_wordings(asked, processor, moments[0].images[0])
 
 
@@ -79,8 +82,9 @@ def batch(moments: list[Moment]) -> list[MarkedMoment]:
     return [mark(moment, 2, np.random.default_rng(0)) for moment in moments if len(moment.images) == 2]
 
 
-def _with_steps(config: FinetuneConfig, steps: int, look_steps: int) -> FinetuneConfig:
-    return replace(config, dense_pretraining=replace(config.dense_pretraining, steps=steps, look_steps=look_steps))
+def _with_steps(config: FinetuneConfig, steps: int, look_steps: int, move_steps: int = 0) -> FinetuneConfig:
+    dense = replace(config.dense_pretraining, steps=steps, look_steps=look_steps, move_steps=move_steps)
+    return replace(config, dense_pretraining=dense)
 
 
 def _layers(weights: Weights) -> list[dict[str, torch.Tensor]]:
@@ -97,7 +101,7 @@ def _are_equal(one: Weights, other: Weights) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_both_lessons_are_given_in_one_schedule(
+def test_the_first_two_lessons_are_given_in_one_schedule_and_the_last_in_its_own(
     teacher: Teacher, vlm: Vlm, full: FinetuneConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses, before, rate, asked = Losses(), vlm.model.state_dict(), pretraining._rate, []
@@ -108,8 +112,13 @@ def test_both_lessons_are_given_in_one_schedule(
 
     monkeypatch.setattr(pretraining, "_rate", listening)
     after = teacher.teach(full, losses)
-    assert sorted(set(asked)) == [(step, 16) for step in range(16)]
-    assert losses.steps == {"dense/see": [*range(1, 13)], "dense/look": [*range(13, 17)]}
+    steps = list(dict.fromkeys(asked))
+    assert steps == [*((step, 16) for step in range(16)), *((step, 4) for step in range(4))]
+    assert losses.steps == {
+        "dense/see": [*range(1, 13)],
+        "dense/look": [*range(13, 17)],
+        "dense/move": [*range(17, 21)],
+    }
     assert sum(losses.values["dense/see"][-3:]) < 0.9 * sum(losses.values["dense/see"][:3])
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert same == {name for name in before if name.endswith("language_model.norm.weight") or "lm_head" in name}
@@ -125,10 +134,10 @@ def test_learning_rates_rise_at_once_and_fall_to_nothing() -> None:
 
 def test_all_that_is_taught_is_learned_from_one_batch(lessons: DenseLessons, batch: list[MarkedMoment]) -> None:
     """The same, again and again."""
-    optimizer = torch.optim.Adam([parameter for _, parameter in lessons.trained(looking=True)], lr=3e-3)
+    optimizer = torch.optim.Adam([parameter for _, parameter in lessons.trained(MOVE)], lr=3e-3)
     losses = []
     for _ in range(12):
-        loss = lessons.loss(batch, np.random.default_rng(0), looking=True)
+        loss = lessons.loss(batch, np.random.default_rng(0), MOVE)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -136,12 +145,12 @@ def test_all_that_is_taught_is_learned_from_one_batch(lessons: DenseLessons, bat
     assert losses[-1] < 0.6 * losses[0]
 
 
-@pytest.mark.parametrize(("looking", "layers"), [(False, 2), (True, 3)])
+@pytest.mark.parametrize(("lesson", "layers"), [(SEE, 2), (LOOK, 3), (MOVE, 4)])
 def test_a_lesson_trains_what_it_needs_and_all_of_that(
-    lessons: DenseLessons, batch: list[MarkedMoment], looking: bool, layers: int
+    lessons: DenseLessons, batch: list[MarkedMoment], lesson: str, layers: int
 ) -> None:
-    lessons.loss(batch, np.random.default_rng(0), looking=looking).backward()  # type: ignore[no-untyped-call]
-    trained = dict(lessons.trained(looking=looking))
+    lessons.loss(batch, np.random.default_rng(0), lesson).backward()  # type: ignore[no-untyped-call]
+    trained = dict(lessons.trained(lesson))
     assert {name for name, one in lessons.learned().named_parameters() if one.grad is not None} == {
         name for name, one in lessons.learned().named_parameters() if any(one is other for other in trained.values())
     }
@@ -149,20 +158,21 @@ def test_a_lesson_trains_what_it_needs_and_all_of_that(
 
 
 @pytest.mark.parametrize(
-    ("name", "layers"), [("tower_loss", 0), ("place_loss", 1), ("number_loss", 2), ("look_loss", 3)]
+    ("name", "layers"),
+    [("tower_loss", 0), ("place_loss", 1), ("number_loss", 2), ("look_loss", 3), ("asked_loss", 4)],
 )
 def test_each_head_reads_behind_a_layer_of_its_own(
     lessons: DenseLessons, batch: list[MarkedMoment], monkeypatch: pytest.MonkeyPatch, name: str, layers: int
 ) -> None:
     """What it reads teaches all layers up to there, and the vision tower."""
-    for other in {"tower_loss", "place_loss", "number_loss", "look_loss"} - {name}:
-        monkeypatch.setattr(pretraining, other, lambda *_: torch.zeros(()))
-    lessons.loss(batch, np.random.default_rng(0), looking=True).backward()  # type: ignore[no-untyped-call]
+    for other in {"tower_loss", "place_loss", "number_loss", "look_loss", "change_loss", "asked_loss"} - {name}:
+        monkeypatch.setattr(pretraining, other, lambda *_, **__: torch.zeros(()))
+    lessons.loss(batch, np.random.default_rng(0), MOVE).backward()  # type: ignore[no-untyped-call]
     taught = [any(one.grad is not None for one in layer.parameters()) for layer in lessons.language.layers]
     assert taught == [number < layers for number in range(5)]
     assert all(one.grad is not None for one in lessons.visual.parameters())
     assert [any(one.grad is not None for one in head.parameters()) for head in lessons.heads] == [
-        number == layers for number in range(4)
+        number == layers for number in range(5)
     ]
 
 
@@ -181,10 +191,22 @@ def test_looking_teaches_the_third_layer_and_goes_on_with_those_before(teacher: 
         assert not any(torch.equal(learned[name], fourth[name]) for name in fourth)
 
 
+def test_how_things_move_counts_in_the_last_lesson(
+    lessons: DenseLessons, batch: list[MarkedMoment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changes of what is read behind the second layer and of what is foreseen behind the third."""
+    for other in ("tower_loss", "place_loss", "number_loss", "look_loss", "asked_loss"):
+        monkeypatch.setattr(pretraining, other, lambda *_, **__: torch.zeros(()))
+    lessons.loss(batch, np.random.default_rng(0), MOVE).backward()  # type: ignore[no-untyped-call]
+    assert [any(one.grad is not None for one in head.parameters()) for head in lessons.heads] == [
+        *(False, False, True, True, False)
+    ]
+
+
 @pytest.mark.parametrize(
     ("killed_at", "goes_on_with"),
-    [(1, [1, 2, 3, 4]), (2, [2, 3, 4]), (3, [3, 4]), (4, [4])],
-    ids=["kept nothing yet", "in the first lesson", "between the lessons", "in the second lesson"],
+    [(1, [1, 2, 3, 4, 5]), (2, [2, 3, 4, 5]), (3, [3, 4, 5]), (4, [4, 5]), (5, [5])],
+    ids=["kept nothing", "in the first lesson", "before the second", "in the second", "before the last"],
 )
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     teacher: Teacher, full: FinetuneConfig, whole: Weights, killed_at: int, goes_on_with: list[int]
@@ -211,7 +233,7 @@ def whole(
 
 
 def _often_kept(full: FinetuneConfig) -> FinetuneConfig:
-    return replace(_with_steps(full, 2, 2), checkpoint_steps=1)
+    return replace(_with_steps(full, 2, 2, 1), checkpoint_steps=1)
 
 
 def test_another_seed_gives_another_model(teacher: Teacher, full: FinetuneConfig) -> None:
@@ -253,7 +275,7 @@ def test_numbers_stand_at_various_distances_behind_frames_of_various_times(
 
 def _losses(lessons: DenseLessons, batch: Sequence[MarkedMoment]) -> set[float]:
     with torch.no_grad():
-        return {round(lessons.loss(batch, np.random.default_rng(seed), looking=False).item(), 6) for seed in range(6)}
+        return {round(lessons.loss(batch, np.random.default_rng(seed), SEE).item(), 6) for seed in range(6)}
 
 
 def test_what_is_read_belongs_to_the_frame_that_it_is_compared_with(
@@ -277,7 +299,7 @@ def test_what_is_read_belongs_to_the_frame_that_it_is_compared_with(
     changed = replace(other, images=(one.images[0], other.images[1]))
     with torch.no_grad():
         for pictures in ([one, other], [one, changed]):
-            lessons.loss(pictures, np.random.default_rng(0), looking=False)
+            lessons.loss(pictures, np.random.default_rng(0), SEE)
     differ = {
         name: (before - after).abs().amax(dim=(1, 2)).gt(1e-6).tolist() for name, (before, after) in readings.items()
     }
