@@ -33,7 +33,7 @@ VISION = {
     "out_hidden_size": 192,
 }
 TEXT = {
-    "num_hidden_layers": 5,
+    "num_hidden_layers": 6,
     "hidden_size": 192,
     "intermediate_size": 576,
     "num_attention_heads": 4,

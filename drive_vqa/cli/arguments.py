@@ -63,7 +63,9 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     synth.add_argument("--out", type=Path, required=True, metavar="DIR")
     synth.add_argument("--scenes", type=positive, default=4, metavar="N", help="20 s each (default 4)")
     synth.add_argument("--seed", type=int, default=0, metavar="S")
-    synth.add_argument("--town", default="harbour", metavar="NAME", help="harbour (default), oldtown or parkside")
+    synth.add_argument(
+        "--town", default="harbour", metavar="NAME", help="harbour (default), newtown, oldtown, parkside or riverside"
+    )
     synth.add_argument(
         "--rig",
         choices=("full", "front"),
@@ -192,7 +194,9 @@ def _add_model_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     refine.add_argument("store", type=Path, metavar="STORE")
     refine.add_argument(
-        "--recipe", metavar="NAME|FILE", help="drive (default), vigorl, treevgr, open_o3 or a YAML file"
+        "--recipe",
+        metavar="NAME|FILE",
+        help="drive (default), vigorl, treevgr, open_o3, tiny, tiny_answers or a YAML file",
     )
     refine.add_argument("--adapter", type=Path, required=True, metavar="RUN", help="output of finetune, or of refine")
     refine.add_argument("--out", type=Path, required=True, metavar="RUN")

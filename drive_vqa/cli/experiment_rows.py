@@ -22,11 +22,16 @@ QUESTIONS = (
     "--families ego,future --forms open 'kinds=[single,sequence]' max_marks=6 bench_groups=0 "
     "test_fraction=0.03 val_fraction=0.05"
 )
-TRAIN_SCENES = 60
-"""Of each town. Their numbers and seeds are neither those of the base's training nor those of the bench."""
+TRAIN_SCENES = 120
+"""Half of them in a town like the bench's; numbers and seeds are neither those of the base's training
+nor those of the bench."""
 
 CONTROLS = ("blank", "no_image", "shuffled", "other_log", "hide_evidence", "hide_random", "boxes_as_text")
 TRACED_CONTROLS = ("blank", "hide_evidence", "hide_random", "without_reasoning")
+TRACED = "localization_t0,localization_t1,localization_t2,localization_t3"
+"""What is reasoned about: a trace is twenty times as long as a plain answer."""
+TRACED_LESSONS = f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200"
+TRACED_REWARDS = f" 'types=[{TRACED}]' 'kinds=[sequence]' answer_tokens=280 max_steps=40"
 REAL_QUESTIONS = "--families future --forms open --kinds sequence"
 
 
@@ -54,13 +59,17 @@ class Row:
 
 
 def _drives(folder: str, scenes: int) -> tuple[str, ...]:
-    """A store with drives through the two towns of training; fewer are the first of more."""
-    synth = f"synth --rig front --scenes {scenes} --duration 10 --camera-height 1.3 1.8"
+    """A store with drives through the three towns of training; fewer are the first of more."""
+    quarter = -(-scenes // 4)
+    towns = (
+        ("riverside", scenes - 2 * quarter, "--first 6000 --seed 43"),
+        ("harbour", quarter, "--first 4000 --seed 41"),
+        ("parkside", quarter, "--first 5000 --seed 42"),
+    )
+    synth = "synth --rig front --duration 10 --camera-height 1.3 1.8"
     return (
-        f"{synth} --town harbour --first 4000 --seed 41 --out {folder}/harbour",
-        f"{synth} --town parkside --first 5000 --seed 42 --out {folder}/parkside",
-        f"ingest {folder}/harbour --format nuscenes --out {folder}/store",
-        f"ingest {folder}/parkside --format nuscenes --out {folder}/store",
+        *(f"{synth} --town {town} --scenes {share} {drawn} --out {folder}/{town}" for town, share, drawn in towns),
+        *(f"ingest {folder}/{town} --format nuscenes --out {folder}/store" for town, _, _ in towns),
         f"fuse {folder}/store",
         f"generate {folder}/store {QUESTIONS}",
     )
@@ -74,10 +83,11 @@ def _evaluate(predictions: str, folder: str, options: str = "") -> str:
     return f"evaluate {BENCH} --predictions {predictions} --training {{train}}{options} --out {folder}/evaluation"
 
 
-def _scored(folder: str, options: str = "") -> tuple[str, ...]:
+def _scored(folder: str, *, traces: bool = False) -> tuple[str, ...]:
     """Ask what was trained in a folder, and score its answers."""
     predictions = f"{folder}/predictions.parquet"
-    return _predict(f"{folder}/run", predictions), _evaluate(predictions, folder, options)
+    asked, scored = (f" --types {TRACED}", " --traces drive") if traces else ("", "")
+    return _predict(f"{folder}/run", predictions, asked), _evaluate(predictions, folder, scored)
 
 
 def _compare(base: str, folder: str, name: str) -> str:
@@ -89,27 +99,29 @@ def _tuned(name: str, title: str, settings: str = "", *, traces: bool = False) -
     folder = f"{{out}}/{name}-{{seed}}"
     against = _compare("{out}/base", folder, "base") if name == "sft" else _compare("{out}/sft-{seed}", folder, "sft")
     train = f"finetune {{train}} --recipe tiny --model tiny{settings} --out {folder}/run --resume seed={{seed}}"
-    commands = (train, *_scored(folder, " --traces drive" if traces else ""), against)
+    commands = (train, *_scored(folder, traces=traces), against)
     return Row(name, "model", title, commands, ("train", "base" if name == "sft" else "sft"), has_seeds=True)
 
 
-def _refined(name: str, title: str, start: str, settings: str = "") -> Row:
-    """A tuned model after reinforcement learning."""
+def _refined(name: str, title: str, start: str, settings: str = "", *, traces: bool = True) -> Row:
+    """A tuned model after reinforcement learning, on traces or on plain answers."""
     folder = f"{{out}}/{name}-{{seed}}"
     refine = (
-        f"refine {{train}} --recipe tiny --adapter {{out}}/{start}-{{seed}}/run{settings} --out {folder}/run --resume "
-        "seed={seed}"
+        f"refine {{train}} --recipe {'tiny' if traces else 'tiny_answers'} --adapter {{out}}/{start}-{{seed}}/run{settings} "
+        f"--out {folder}/run --resume seed={{seed}}"
     )
     bases = dict.fromkeys((start, "sft"))
     against = (_compare(f"{{out}}/{base}-{{seed}}", folder, base) for base in bases)
-    commands = (refine, *_scored(folder, " --traces drive"), *against)
+    commands = (refine, *_scored(folder, traces=traces), *against)
     return Row(name, "model", title, commands, ("train", *bases), has_seeds=True)
 
 
 def _controlled(name: str, title: str, start: str, controls: tuple[str, ...], options: str = "") -> Row:
-    """A tuned model under controls, of the first seed."""
+    """A tuned model under controls, asked where agents are and will be, of the first seed."""
     folder, tuned = f"{{out}}/{name}", f"{{out}}/{start}-0"
-    asked = tuple(_predict(f"{tuned}/run", f"{folder}/{one}.parquet", f" --control {one}") for one in controls)
+    asked = tuple(
+        _predict(f"{tuned}/run", f"{folder}/{one}.parquet", f" --control {one} --types {TRACED}") for one in controls
+    )
     shown = "".join(f" --control {one}={folder}/{one}.parquet" for one in controls)
     score = _evaluate(f"{tuned}/predictions.parquet", folder, options + shown)
     return Row(name, "control", title, (*asked, score), ("train", start))
@@ -121,7 +133,7 @@ def _grown(scenes: int) -> Row:
     folder = f"{{out}}/{name}"
     train = f"finetune {folder}/store --recipe tiny --model tiny --out {folder}/run --resume seed=0"
     return Row(
-        name, "growth", f"SFT on {2 * scenes} drives", (*_drives(folder, scenes), train, *_scored(folder)), ("train",)
+        name, "growth", f"SFT on {scenes} drives", (*_drives(folder, scenes), train, *_scored(folder)), ("train",)
     )
 
 
@@ -138,7 +150,7 @@ def _resolved(width_px: int, height_px: int) -> Row:
 
 def _voting() -> Row:
     folder = "{out}/voting-{seed}"
-    drawn = " --samples 8 --temperature 0.7 --seed {seed}"
+    drawn = f" --samples 8 --temperature 0.7 --seed {{seed}} --types {TRACED}"
     commands = (
         _predict("{out}/sft-{seed}/run", f"{folder}/samples.parquet", drawn),
         f"vote {BENCH} --predictions {folder}/samples.parquet --samples 8 --out {folder}/predictions.parquet",
@@ -200,16 +212,17 @@ ROWS: tuple[Row, ...] = (
         ("train",),
     ),
     _tuned("sft", "SFT"),
-    _tuned("cold_start", "Cold start: SFT on traces", " answers=mixed", traces=True),
-    _refined("rl", "Cold start + RL", "cold_start"),
-    _refined("rl_text_only", "Cold start + RL on grey images", "cold_start", " blind=true"),
-    _tuned("zoom", "Cold start with closer looks", " answers=mixed zoom=tiny", traces=True),
+    _refined("rl_answers", "SFT + RL on answers", "sft", traces=False),
+    _tuned("cold_start", "Cold start: SFT on traces", TRACED_LESSONS, traces=True),
+    _refined("rl", "Cold start + RL", "cold_start", TRACED_REWARDS),
+    _refined("rl_text_only", "Cold start + RL on grey images", "cold_start", f"{TRACED_REWARDS} blind=true"),
+    _tuned("zoom", "Cold start with closer looks", f"{TRACED_LESSONS} zoom=tiny", traces=True),
     _voting(),
     _controlled("controls", "SFT", "sft", CONTROLS),
     _controlled("controls_rl", "Cold start + RL", "rl", TRACED_CONTROLS, " --traces drive"),
-    _grown(6),
-    _grown(15),
+    _grown(12),
     _grown(30),
+    _grown(60),
     _resolved(168, 84),
     _resolved(336, 168),
     _replayed("replayed_before", "Real traffic, drawn: base", "", (), has_seeds=False),

@@ -32,7 +32,7 @@ FIRST, SECOND, THIRD, FOURTH = (slice(layer, layer + 1) for layer in range(4))
 SEE, LOOK, MOVE = "see", "look", "move"
 TRAINED_LAYERS = {SEE: 2, LOOK: 3, MOVE: 4}
 """Of the language model, that a lesson trains."""
-PEAKS = {SEE: 1.0, LOOK: 1.0, MOVE: 0.5}
+PEAKS = {SEE: 1.0, LOOK: 1.0, MOVE: 0.35}
 """Share of the peak learning rates: the last lesson should not undo what the first two have taught."""
 PLACE = slice(4, 6)
 """Among the targets of a mark."""

@@ -31,7 +31,7 @@ FORESEEN_WEIGHTS = (3.0, 1.0, 1.0, 1.0)
 """Of what is foreseen at each horizon: ln(distance / 20 m), bearing / 45°, speed of the object and of the ego / 10 m/s."""
 CHANGE_WEIGHTS = (3.0, 1.0)
 """Of how distance and bearing change from now to each later horizon, `CHANGE_SCALE` times as large."""
-CHANGE_SCALE = 4.0
+CHANGE_SCALE = 2.0
 """Changes are small beside places; without a loss of their own they are lost in the noise of places."""
 UNASKED = -100
 """What cross-entropy leaves out."""

@@ -19,12 +19,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from drive_vqa.errors import StoreError
 from drive_vqa.store import replacing
-from drive_vqa.traces import Dialect
-from eval.reasoning.read import read_trace
 from finetune.refine.answer_page import answer_page
 from finetune.refine.frames import image_of
 from finetune.refine.prompts import Prompts
 from finetune.refine.sampled import SampledAnswer
+from finetune.rewards.presets import Preset
+from finetune.rewards.score import read_completion
 from finetune.rewards.trl import said_text
 
 JPEG_QUALITY = 85
@@ -33,19 +33,19 @@ JPEG_QUALITY = 85
 class AnswerPages(TrainerCallback):  # type: ignore[misc]
     """Writes the answers of a step."""
 
-    def __init__(self, trainer: Any, prompts: Prompts, dialect: Dialect, folder: Path, steps: int) -> None:
+    def __init__(self, trainer: Any, prompts: Prompts, preset: Preset, folder: Path, steps: int) -> None:
         """Prepare.
 
         Args:
             trainer: of TRL, whose records of the last batch are read.
             prompts: of the questions.
-            dialect: in which answers are read.
+            preset: by which answers are read.
             folder: where to; made when it is needed.
             steps: optimizer steps between two pages; 0: none.
         """
         self._trainer = trainer
         self._prompts = prompts
-        self._dialect = dialect
+        self._preset = preset
         self._folder = folder
         self._steps = steps
 
@@ -58,7 +58,7 @@ class AnswerPages(TrainerCallback):  # type: ignore[misc]
         due = self._steps and (state.global_step == 1 or state.global_step % self._steps == 0)
         if not due or not state.is_world_process_zero:
             return
-        answers = _read(self._trainer, self._prompts, self._dialect)
+        answers = _read(self._trainer, self._prompts, self._preset)
         place = self._folder / f"step-{state.global_step:06d}"
         try:
             _write(answers, place, state.global_step, _weights(self._trainer))
@@ -75,7 +75,7 @@ def _write(answers: Sequence[SampledAnswer], place: Path, step: int, weights: Ma
         temporary.write_text(answer_page(answers, step=step, weights=weights), encoding="utf-8")
 
 
-def _read(trainer: Any, prompts: Prompts, dialect: Dialect) -> list[SampledAnswer]:
+def _read(trainer: Any, prompts: Prompts, preset: Preset) -> list[SampledAnswer]:
     """The last batch of all processes, as TRL records it."""
     logs, weights = trainer._logs, _weights(trainer)
     names = list(weights)
@@ -87,7 +87,7 @@ def _read(trainer: Any, prompts: Prompts, dialect: Dialect) -> list[SampledAnswe
         rewards = {name: None if math.isnan(value) else value for name, value in zip(names, row, strict=True)}
         total = sum(weights[name] * value for name, value in rewards.items() if value is not None)
         asked, text = prompts.known[qa_id], prompts.in_pixels(said_text(said), qa_id)
-        trace = read_trace(text, dialect, first_s=asked.truth.evidence.first_s)
+        trace = read_completion(preset, text, asked.truth).trace
         images = [image_of(one) for one in shown or ()]
         answers.append(SampledAnswer(asked, text, trace, rewards, total, advantage, images))
     return answers

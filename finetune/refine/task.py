@@ -82,10 +82,14 @@ def make_task(store: Store, config: RefineConfig, tuned_run: Path, out: Path, st
 def _tell_form(policy: Policy, preset: Preset) -> None:
     """What answers look like, and a warning where the model was taught otherwise."""
     tuned, paid = policy.recorded.get("dialect"), preset.dialect
-    logger.info("rewards: %s, which read traces of %s; closer looks: %s", preset.name, paid, policy.zoom or "none")
+    read = "answers alone" if paid is None else f"traces of {paid}"
+    logger.info("rewards: %s, which read %s; closer looks: %s", preset.name, read, policy.zoom or "none")
+    if paid is None:
+        return
     if policy.recorded.get("answers", "plain") == "plain":
         logger.warning(
-            "%s was tuned on plain answers: without a cold start next to nothing is rewarded", policy.tuned_run
+            "%s was tuned on plain answers: without a cold start next to nothing is rewarded; rewards=answers pays for those",
+            policy.tuned_run,
         )
     elif tuned not in (None, paid):
         logger.warning("%s writes traces of %s: tune it with dialect=%s first", policy.tuned_run, tuned, paid)

@@ -92,7 +92,7 @@ def make_trainer(task: RefineTask, origin: Origin, run: Run, device: torch.devic
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(Recorder(run, task.out / "log.jsonl"))
-    trainer.add_callback(AnswerPages(trainer, prompts, task.preset.dialect, task.out / "answers", config.show_steps))
+    trainer.add_callback(AnswerPages(trainer, prompts, task.preset, task.out / "answers", config.show_steps))
     return trainer
 
 

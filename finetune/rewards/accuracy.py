@@ -29,7 +29,7 @@ LEAST_ROUGE = 0.5
 
 
 def accuracy(completion: Completion, truth: Truth, progress: float) -> float:
-    """See the top; the answer is what the trace has between its answer tags."""
+    """See the top; the answer is what the trace has between its answer tags, of a plain answer all of it."""
     del progress
     if truth.answer_type == TEXT:
         value = rouge(truth.answer[TEXT], completion.trace.answer or "")

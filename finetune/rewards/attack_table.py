@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from drive_vqa.traces import DIALECTS
+from drive_vqa.traces import DIALECTS, Dialect
 from eval.evidence.boxes import pairwise_iou
 from finetune.rewards.accuracy import is_right
 from finetune.rewards.attack_world import Example, examples
@@ -26,6 +26,9 @@ from finetune.rewards.score import read_completion, score_completions, totals
 
 PROGRESS = 0.5
 """Share of the training done, for rewards that change with it."""
+
+WITHOUT: Dialect = "drive"
+"""What attacks are written in where a preset reads no traces."""
 
 ROUNDING = 1e-9
 
@@ -58,7 +61,7 @@ def table(example: Example) -> Iterator[str]:
     yield "|---" * (1 + len(PRESETS)) + "|"
     for name, attack in {**HONEST, **RIGHT, **WRONG}.items():
         made = {dialect: attack(example, dialect) for dialect in DIALECTS}
-        cells = (_cell(earned(preset, example, made[preset.dialect])) for preset in PRESETS.values())
+        cells = (_cell(earned(preset, example, made[preset.dialect or WITHOUT])) for preset in PRESETS.values())
         yield f"| {name} | {' | '.join(cells)} |"
 
 
@@ -95,7 +98,7 @@ class Trial:
 def trial(example: Example, count: int, seed: int) -> Trial:
     """Try random completions under `drive`."""
     preset, random = PRESETS["drive"], Random(seed)  # noqa: S311 - no secret
-    top, near = (earned(preset, example, make(example, preset.dialect)) for make in (honest, honest_imperfect))
+    top, near = (earned(preset, example, make(example, "drive")) for make in (honest, honest_imperfect))
     tried = [earned(preset, example, random_attempt(example, random)) for _ in range(count)]
     wrong = [one for one in tried if not is_right(one.completion, example.truth)]
     ungrounded = [one for one in tried if is_ungrounded(one.completion, example)]

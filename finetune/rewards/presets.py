@@ -6,6 +6,7 @@
     open_o3        accuracy + format + temporal + spatial; the gate in time as in the released code, which is one-sided
     open_o3_paper  the same with the gate of the paper, |Δt| ≤ 3 s
     drive          ours, below
+    answers        accuracy alone, for models that say the answer and nothing else; ours
 
 What is known to be wrong with the published ones is kept: points and looks are never verified and are paid for wrong answers
 (ViGoRL), duplicates of a good box are free (TreeVGR), one safe time pays and late claims pass (Open-o3).
@@ -43,6 +44,11 @@ evidence, ended by itself, and each of its seven rewards of evidence (boxes … 
 
 A completion that is right and grounded better may of course score above one that is grounded worse. `attack_table` and
 tests/finetune/rewards/test_attacks.py try both inequalities on hostile and on random completions.
+
+`answers` pays by the slope of `accuracy` and not by 1 or 0. What counts is the share of places within 25 % of the distance and
+10° of the bearing. A model that seldom gets there has mostly groups of answers that are all wrong: paid by 1 or 0 these earn the
+same, and nothing is learned from them. On the slope the nearer one earns more. Since all that is wrong counts half, the answer
+that is best to give under the slope is right (nearly) as often as the best one under 1 or 0.
 """
 
 from __future__ import annotations
@@ -77,13 +83,13 @@ class Preset:
 
     Attributes:
         name: of the preset.
-        dialect: that its models write.
+        dialect: that its models write; None: plain answers.
         aggregation: of its rewards.
         rewards: each with its weight.
     """
 
     name: str
-    dialect: Dialect
+    dialect: Dialect | None
     aggregation: Aggregation
     rewards: tuple[NamedReward, ...]
 
@@ -148,6 +154,7 @@ _DRIVE = Preset(
         NamedReward("safety", 0.3, safety),
     ),
 )
+_ANSWERS = Preset("answers", None, "sum_then_normalize", (NamedReward("accuracy", 1.0, accuracy),))
 
 PRESETS: Mapping[str, Preset] = {
     one.name: one
@@ -158,6 +165,7 @@ PRESETS: Mapping[str, Preset] = {
         _open_o3("open_o3", CODE_GATE_S, one_sided=True),
         _open_o3("open_o3_paper", PUBLISHED_GATE_S, one_sided=False),
         _DRIVE,
+        _ANSWERS,
     )
 }
 """By name."""

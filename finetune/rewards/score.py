@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from drive_vqa.looks import Look
-from eval.reasoning.read import read_trace
-from finetune.rewards.completion import Completion
+from finetune.rewards.completion import Completion, read_text
 from finetune.rewards.presets import Preset
 from finetune.rewards.truth import Truth
 
@@ -14,8 +13,8 @@ from finetune.rewards.truth import Truth
 def read_completion(
     preset: Preset, text: str, truth: Truth, *, looks: Sequence[Look] = (), finished: bool = True
 ) -> Completion:
-    """A model's text as read in the dialect of a preset; no text raises."""
-    trace = read_trace(text, preset.dialect, first_s=truth.evidence.first_s)
+    """A model's text as a preset reads it; no text raises."""
+    trace = read_text(text, preset.dialect, first_s=truth.evidence.first_s)
     return Completion(text, trace, tuple(looks), finished)
 
 

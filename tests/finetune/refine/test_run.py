@@ -19,8 +19,10 @@ from safetensors.torch import load_file
 from drive_vqa.errors import ConfigError, ModelError, StoreError
 from drive_vqa.store import Store
 from drive_vqa.vlm import load_run
+from drive_vqa.vlm.tuned import PLAIN_TOKENS
 from finetune.refine import trainer
 from finetune.refine.config import HeldOut, RefineConfig, load_recipe
+from finetune.refine.prompts import Prompts
 from finetune.refine.run import refine
 from finetune.refine.task import make_task
 from finetune.rewards.reward import NamedReward, Reward
@@ -187,6 +189,27 @@ def _cut_at(patch: pytest.MonkeyPatch, step: int) -> None:
     patch.setattr(SharedPrompts, "_compute_loss", cut)
 
 
+def test_plain_answers_are_refined_and_resumed(
+    asked_store: Store, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What random weights say counts as a distance by its length, so that answers are right, near and far off."""
+    monkeypatch.setattr(Prompts, "in_pixels", lambda _self, text, _qa_id: f"{4 * len(text)} meters")
+    plain = write_tuned_run(tmp_path / "tuned", base, answers="plain")
+    changed = {"types": ("distance",), "questions": 4, "updates": 1, "max_steps": 2, "checkpoint_steps": 1}
+    config = replace(SHORT, **changed, rewards="answers")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), caplog.at_level("INFO"):
+        _cut_at(patch, step=1)
+        refine(asked_store, config, adapter=plain, out=tmp_path / "out")
+    refine(asked_store, config, adapter=plain, out=tmp_path / "out", resume=True)
+    assert "rewards: answers, which read answers alone" in caplog.text
+    assert "cold start" not in caplog.text
+    assert [one["step"] for one in log_of(tmp_path / "out") if one["rewards/accuracy/std"] > 0] == [1, 2]
+    assert any(weight.any() for name, weight in weights_of(tmp_path / "out").items() if "lora_B" in name)
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (record["base"], record["answers"], record["rewards"]) == ("../tuned/model", "plain", "answers")
+    assert load_run(tmp_path / "out", device="cpu").answer_tokens == PLAIN_TOKENS
+
+
 def test_a_run_tuned_with_looks_keeps_them_unless_told_otherwise(
     asked_store: Store, tuned: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -258,7 +281,7 @@ def test_fsdp_is_refused(asked_store: Store, tuned: Path, tmp_path: Path, monkey
         refine(asked_store, SHORT, adapter=tuned, out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("recipe", ["drive", "tiny", "vigorl", "treevgr", "open_o3"])
+@pytest.mark.parametrize("recipe", ["drive", "tiny", "tiny_answers", "vigorl", "treevgr", "open_o3"])
 def test_recipes_can_be_read_and_name_what_there_is(recipe: str) -> None:
     from finetune.rewards.presets import PRESETS
     from finetune.zoom.crops import PRESETS as ZOOMS
