@@ -21,7 +21,9 @@ RANGES = {
     "max_pairs": (0, 36),
     "max_triples": (0, 84),
     "min_box_px": (1.0, 1000.0),
-    **dict.fromkeys(("min_visible_fraction", "val_fraction", "test_fraction", "place_overlap"), (0.0, 1.0)),
+    **dict.fromkeys(
+        ("min_visible_fraction", "bench_leaving_share", "val_fraction", "test_fraction", "place_overlap"), (0.0, 1.0)
+    ),
     "max_distance_m": (1.0, 1000.0),
     "least_change": (0.0, 100.0),
     "repeat_after_s": (0.0, 3600.0),
@@ -65,6 +67,9 @@ class GenerateConfig:
         flatten: share of the open questions with a number that is kept where a log has too many of some answers.
         bench_groups: how many groups the `bench` split is to have over all logs of the test split.
         bench_step_s: time between two moments of the bench.
+        bench_leaving_share: share of the bench's moments at which an agent goes first that will be elsewhere at the last horizon,
+            as seen from the ego then: 25 % farther or nearer, or off by 10°. Where most agents go with the traffic, saying that
+            they stay where they are is right too often to tell models apart.
         val_fraction: share of logs in `val`.
         test_fraction: share of logs in `test`; 1, beside `val_fraction` 0, for a store of tests alone.
         split_seed: chooses which.
@@ -100,6 +105,7 @@ class GenerateConfig:
     flatten: float = 0.8
     bench_groups: int = 450
     bench_step_s: float = 1.0
+    bench_leaving_share: float = 0.0
     val_fraction: float = 0.15
     test_fraction: float = 0.15
     split_seed: int = 0

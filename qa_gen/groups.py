@@ -21,9 +21,10 @@ from jaxtyping import Bool, Float, Int
 
 from drive_vqa.categories import CATEGORIES
 from drive_vqa.errors import ConfigError
+from drive_vqa.geometry import bearing_deg, wrap_deg
 from qa_gen.config import GenerateConfig
 from qa_gen.drive import Drive
-from qa_gen.hashing import mix, text_hash
+from qa_gen.hashing import below, mix, text_hash
 from qa_gen.split import TIME_WITHIN_LOG, start_of_test_ns
 
 SPLITS = ("train", "val", "test", "bench")
@@ -32,6 +33,12 @@ NUMBERS = 10
 
 MOVING_MPS = 0.5
 """Above this speed an agent counts as moving where marks are chosen and in slices."""
+
+_SHARES = 1000
+_MOST_PRIORITY = 3
+"""Above that of any agent that moves and is vulnerable."""
+DISTANCE_TOLERANCE, BEARING_TOLERANCE_DEG = 0.25, 10.0
+"""Within which a place counts as right (METRICS: LSR)."""
 
 UNSEEN_BEARING_DEG = 35.0
 """In a log without cameras, agents this far to either side of straight ahead can be marked."""
@@ -217,11 +224,15 @@ def _choose_marks(
     group, rows = _rows_in(drive, present)
     area_px2, can = _markable(drive, rows, cameras, config)
     tracks = drive.row_track[rows]
-    can &= (drive.row_of(futures[group], tracks[:, None]) >= 0).all(axis=-1)
-    group, rows, tracks, area_px2 = group[can], rows[can], tracks[can], area_px2[can]
+    later = drive.row_of(futures[group], tracks[:, None])
+    can &= (later >= 0).all(axis=-1)
+    group, rows, tracks, area_px2, later = group[can], rows[can], tracks[can], area_px2[can], later[can]
     category = drive.category[rows]
     priority = (drive.boxes["speed_mps"][rows] > MOVING_MPS).astype(np.int64) + _VULNERABLE[category]
     if kind == "target":  # any agent of the highest priority, not always the largest
+        drawn = below(_hash(drive, "leaving", config, present[group]), _SHARES)
+        wanted = drawn < round(_SHARES * config.bench_leaving_share)
+        priority += _MOST_PRIORITY * (wanted & _leaves(drive, rows, later[:, -1]))
         area_px2 = _hash(drive, "target", config, present[group], drive.track_hash[tracks]).astype(np.float64)
     order = np.lexsort((tracks, -area_px2, -priority, group))
     rank = rank_in_run(group[order])
@@ -230,6 +241,15 @@ def _choose_marks(
     marks = np.full((len(present), limit), -1, dtype=np.int64)
     marks[group[chosen], rank[rank < limit]] = tracks[chosen]
     return marks
+
+
+def _leaves(drive: Drive, now: Int[np.ndarray, "n"], later: Int[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Whether an agent's place, seen from the ego at the time, changes by more than a place may be off that counts as right."""
+    x_m, y_m = (np.stack([drive.boxes[axis][rows] for rows in (now, later)]) for axis in ("x_m", "y_m"))
+    distance_m, bearing = np.hypot(x_m, y_m), bearing_deg(x_m, y_m)
+    turned_deg = np.abs(wrap_deg(bearing[1] - bearing[0]))
+    moved = np.abs(distance_m[1] - distance_m[0]) > DISTANCE_TOLERANCE * distance_m[0]
+    return np.asarray(moved | (turned_deg > BEARING_TOLERANCE_DEG))
 
 
 def _rows_in(drive: Drive, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

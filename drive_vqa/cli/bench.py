@@ -1,6 +1,6 @@
 """The bench: drives that no model is trained on, their questions, and how two people know that they have the same.
 
-    OUT/synthetic     store: drives through the town `oldtown`
+    OUT/synthetic     store: drives through the town `newtown`
     OUT/replayed      store: real traffic of two nuScenes scenes, drawn     (with real data)
     OUT/pandaset      store: a recorded PandaSet sequence                   (with real data)
     OUT/drives        the drawn images of the first two
@@ -26,13 +26,13 @@ from drive_vqa.store import Store, read_json_object, write_json
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raise it, and take the new digests, whenever a question or an answer changes."""
 
 BENCH_FILE = "bench.json"
 SCENES = 80
 DRIVES: dict[str, Any] = {
-    "town": "oldtown",
+    "town": "newtown",
     "rig": "front",
     "first_scene": 8000,
     "seed": 808,
@@ -50,6 +50,8 @@ QUESTIONS: dict[str, Any] = {
     "test_fraction": 1.0,
 }
 GROUPS_A_DRIVE = 6
+LEAVING_SHARE = 0.5
+"""Without it a true-state constant position scores MLSR 55 in this town, with it 47."""
 REPLAYED = ("scene-0103", "scene-0757")
 """Of the scenes with a driving ego and a sound ego path, those with the most moving agents ahead."""
 
@@ -63,7 +65,7 @@ LEAST_BOX_PX = {"replayed": 18.0, "pandaset": 43.0}
 """12 pixels in an image of STRIDE's width, 532 pixels."""
 
 PUBLISHED = {
-    "synthetic": "3e63e434a795712fd8aa2d47b544c6b3b4fd52e11421e565b5fa57a780a612d7",
+    "synthetic": "91e135ac5091cea864089bbdd448253e60c00903699a6ba6c18c7324628d4f9e",
     "replayed": "98ca69a3560dd0005a3e4424376449a4ac6b81a4b5a65cb49401696afb8c400b",
     "pandaset": "a6f7a139e06e8390c0ae4f0e85e454c00dc3c4be56caa9abb3df25f373840bbb",
 }
@@ -108,7 +110,7 @@ def make_synthetic(out: Path, scenes: int, workers: int | None) -> Store:
 
     drives = out / "drives" / "synthetic"
     synthesize(drives, scenes=scenes, workers=workers, **DRIVES)
-    questions = {**QUESTIONS, "bench_groups": GROUPS_A_DRIVE * scenes}
+    questions = {**QUESTIONS, "bench_groups": GROUPS_A_DRIVE * scenes, "bench_leaving_share": LEAVING_SHARE}
     return make_store(drives, "nuscenes", out / "synthetic", questions, workers)
 
 

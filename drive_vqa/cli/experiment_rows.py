@@ -23,8 +23,7 @@ QUESTIONS = (
     "test_fraction=0.03 val_fraction=0.05"
 )
 TRAIN_SCENES = 120
-"""Half of them in a town like the bench's; numbers and seeds are neither those of the base's training
-nor those of the bench."""
+"""Half of them in a town like the bench's; numbers and seeds are neither those of the base's training nor those of the bench."""
 
 CONTROLS = ("blank", "no_image", "shuffled", "other_log", "hide_evidence", "hide_random", "boxes_as_text")
 TRACED_CONTROLS = ("blank", "hide_evidence", "hide_random", "without_reasoning")

@@ -77,7 +77,7 @@ BY_SCENARIONET_SOURCE = {
 }
 """By the data set that ScenarioNet converted, as the log's description begins."""
 
-SYNTH_TOWNS = ("harbour", "oldtown", "parkside")
+SYNTH_TOWNS = ("harbour", "newtown", "oldtown", "parkside", "riverside")
 """Where `drive-vqa synth` drives; its logs say so in `location` and in the words of `description`."""
 
 

@@ -111,6 +111,16 @@ _PLANS = (
         palette_rgb=_BRICK + _CONCRETE,
     ),
     TownPlan(
+        name="newtown",
+        streets_u=(_line(-250, 1, 60), _line(10, 2, 60), _line(255, 1, 50)),
+        streets_v=(_line(-245, 1, 60), _line(-5, 2, 60), _line(250, 1, 50)),
+        closed=frozenset(),
+        parks=frozenset({(1, 0)}),
+        bend=Bend((9.0, 12.0), (520.0, 610.0), (0.9, 2.0)),
+        floors=(2, 7),
+        palette_rgb=_BRICK + _PLASTER,
+    ),
+    TownPlan(
         name="oldtown",
         streets_u=(_line(-168, 1, 30), _line(-88, 1, 30), _line(-4, 2, 50), _line(84, 1, 30), _line(164, 1, 30)),
         streets_v=(_line(-164, 1, 30), _line(-82, 1, 30), _line(2, 1, 40, False), _line(86, 1, 30), _line(166, 1, 30)),
@@ -129,6 +139,16 @@ _PLANS = (
         bend=Bend((8.0, 10.0), (360.0, 450.0), (2.4, 0.9)),
         floors=(3, 14),
         palette_rgb=_CONCRETE + _PLASTER,
+    ),
+    TownPlan(
+        name="riverside",
+        streets_u=(_line(-240, 2, 60), _line(-15, 1, 50), _line(225, 1, 60)),
+        streets_v=(_line(-235, 1, 50), _line(5, 2, 60), _line(245, 1, 60)),
+        closed=frozenset(),
+        parks=frozenset({(0, 1)}),
+        bend=Bend((12.0, 8.0), (560.0, 480.0), (2.0, 0.5)),
+        floors=(3, 8),
+        palette_rgb=_CONCRETE + _BRICK,
     ),
 )
 

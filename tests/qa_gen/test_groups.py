@@ -12,7 +12,7 @@ import pytest
 from drive_vqa.store import Store
 from qa_gen.config import GenerateConfig
 from qa_gen.generate import generate
-from tests.qa_gen.world import STREET, World, make_store
+from tests.qa_gen.world import STREET, Actor, World, make_store
 
 
 def groups_of(store: Store, log_id: str = "street", kind: str = "") -> list[dict[str, Any]]:
@@ -98,6 +98,36 @@ def test_a_sequence_prefers_targets_with_all_futures(tmp_path: Path) -> None:
     assert all("leaves" in marked["single", frame] for frame in (3, 4, 5, 6))
     assert all("leaves" in marked["sequence", frame] for frame in (3, 4))
     assert all("leaves" not in marked["sequence", frame] for frame in (5, 6))
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.0, 0.0, 0.0), (0.5, 0.25, 0.75), (1.0, 1.0, 1.0)])
+def test_a_share_of_the_bench_is_about_agents_that_will_be_elsewhere(
+    tmp_path: Path, share: float, least: float, most: float
+) -> None:
+    """One goes with the ego vehicle, which passes a parked one; a parked one is chosen for nothing but that."""
+    world = World(
+        ego=Actor("ego", "car", 0.0, 0.0, 0.0, 5.0),
+        actors=(
+            Actor("lead", "car", 25.0, 3.0, 0.0, 5.0),
+            Actor("parked", "car", 64.0, -6.0, 0.0, 0.0),
+        ),
+        frames=101,
+        step_s=0.1,
+    )
+    config = GenerateConfig(
+        kinds=("target",),
+        families=("future",),
+        bench_step_s=0.1,
+        bench_groups=1000,
+        bench_leaving_share=share,
+        val_fraction=0.0,
+        test_fraction=1.0,
+    )
+    chosen = Counter(
+        mark["track_id"] for row in groups_of(generated(tmp_path / "store", world, config)) for mark in row["marks"]
+    )
+    assert chosen.total() > 30
+    assert least <= chosen["parked"] / chosen.total() <= most
 
 
 def test_numbers_say_nothing_about_the_place(tmp_path: Path) -> None:

@@ -194,4 +194,4 @@ def test_ground_is_light_enough_to_render(town: Town):
     painted = sum(2 * (len(m.line_xy_m) - 1) for m in town.markings)
     assert flat + painted < 10_000
     assert len(town.buildings) < 300
-    assert len(town.props) < 700
+    assert len(town.props) < 1_000
