@@ -81,7 +81,8 @@ class DensePretraining:
     Attributes:
         steps: of the lesson to see and to find a mark by its number; 0 leaves both lessons out.
         look_steps: of the lesson to look and to foresee, behind it in the same schedule.
-        move_steps: of the lesson how things move and what is asked, in a schedule of its own.
+        move_steps: of each round of the lesson how things move and what is asked; a round has a schedule of its own.
+        move_rounds: how many.
         batch_size: about so many images a step.
         most_marks: drawn in one moment.
         learning_rate: peak, of all but matrices.
@@ -92,6 +93,7 @@ class DensePretraining:
     steps: int = 0
     look_steps: int = 0
     move_steps: int = 0
+    move_rounds: int = 1
     batch_size: int = 16
     most_marks: int = 6
     learning_rate: float = 2e-3
@@ -100,12 +102,12 @@ class DensePretraining:
 
     def __post_init__(self) -> None:
         if (
-            min(self.steps, self.look_steps, self.move_steps) < 0
+            min(self.steps, self.look_steps, self.move_steps, self.move_rounds) < 0
             or self.batch_size < 1
             or not 1 <= self.most_marks <= MOST_MARKS
         ):
             raise ValueError(
-                f"dense_pretraining needs no steps below 0, batch_size ≥ 1 and most_marks from 1 to {MOST_MARKS}"
+                f"dense_pretraining needs no steps or rounds below 0, batch_size ≥ 1 and most_marks from 1 to {MOST_MARKS}"
             )
         if min(self.learning_rate, self.muon_learning_rate) <= 0 or self.weight_decay < 0:
             raise ValueError("dense_pretraining needs learning rates above 0 and weight_decay ≥ 0")

@@ -55,8 +55,9 @@ def pretrain(
 
     First the vision tower, the token embeddings and the first two layers of the language model learn together to see. The other
     layers then begin as copies of the second ("progressive stacking", Gong et al. 2019, PMLR 97:2337), and the third learns to
-    look and to foresee while all that was learned before is learned on. At last, in a schedule of its own, how things move counts
-    beside where they are, and the fourth learns what is asked.
+    look and to foresee while all that was learned before is learned on. At last, in rounds with a schedule each ("warm restarts",
+    Loshchilov and Hutter 2017, arXiv 1608.03983), how things move counts beside where they are, and the fourth learns what is
+    asked.
 
     Args:
         vlm: all of whose weights may change.
@@ -81,8 +82,9 @@ def pretrain(
     if progress.step <= settings.steps:
         lessons.copy_layers()
     _give(lessons, moments, config, run, progress, LOOK, range(settings.steps, looked), range(looked))
-    moved = range(looked, looked + settings.move_steps)
-    _give(lessons, moments, config, run, progress, MOVE, moved, moved)
+    for number in range(settings.move_rounds):
+        moved = range(looked + number * settings.move_steps, looked + (number + 1) * settings.move_steps)
+        _give(lessons, moments, config, run, progress, MOVE, moved, moved)
 
 
 class DenseLessons:
@@ -213,7 +215,8 @@ def _give(
         weight_decay=settings.weight_decay,
     )
     peaks = [PEAKS[lesson] * group["lr"] for group in optimizer.param_groups]
-    progress.restore(optimizer, lesson)
+    name = f"{lesson} from {schedule.start}"
+    progress.restore(optimizer, name)
     for step in range(max(progress.step, steps.start) + 1, steps.stop + 1):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * _rate(step - 1 - schedule.start, len(schedule))
@@ -231,7 +234,7 @@ def _give(
             run.log_metrics({f"dense/{lesson}": loss.item()}, step=step)
             logger.info("dense lesson to %s, step %d/%d  loss %.4f", lesson, step, schedule.stop, loss.item())
         if step % config.checkpoint_steps == 0:
-            progress.keep(optimizer, lesson)
+            progress.keep(optimizer, name)
 
 
 def _rate(step: int, steps: int) -> float:

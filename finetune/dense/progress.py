@@ -27,7 +27,7 @@ class Progress:
         learned: everything that may change but for the optimizer.
         settings: of the run, as text; another run's file is refused.
         step: the last that was taken.
-        optimizer: its state after that step, and the lesson that it was of.
+        optimizer: its state after that step, and the lesson with the schedule that it was of.
     """
 
     path: Path
