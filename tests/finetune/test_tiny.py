@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from drive_vqa.vlm import load_processor, load_vlm
 from finetune.tiny import make_tiny_base
-from finetune.tiny_tokenizer import SPECIAL_TOKENS, VOCABULARY_SIZE, build_tokenizer, common_phrases
+from finetune.tiny_tokenizer import REASONING, SPECIAL_TOKENS, VOCABULARY_SIZE, build_tokenizer, common_phrases
 
 QUESTIONS = [
     "How far away is Region 1 in meters?\nA. near",
@@ -51,8 +51,20 @@ def test_order_of_questions_does_not_matter() -> None:
 def test_vocabulary_is_fixed() -> None:
     again = build_tokenizer()
     assert again.get_vocab() == TOKENIZER.get_vocab()
-    assert len(again) == VOCABULARY_SIZE
+    assert len(again) == VOCABULARY_SIZE + len(REASONING)
     assert [TOKENIZER.convert_tokens_to_ids(token) for token in SPECIAL_TOKENS] == list(range(len(SPECIAL_TOKENS)))
+
+
+def test_grounded_reasoning_is_short() -> None:
+    """Mostly digits: of a trace of 216 characters no more than a third as many tokens."""
+    trace = (
+        "<think>\n<obj>Region 0</obj><box>[102,79,128,106]</box>at<t>0.0</t>s is at <pos>38.0 m, 12°</pos>.\n"
+        "The center of Region 0 is 37.26 m along my heading and 7.69 m to my left, which is 38.0 m away.\n"
+        "So the answer is 38.0 meters.\n</think>\n<answer>38.0 meters</answer>"
+    )
+    ids = TOKENIZER(trace)["input_ids"]
+    assert TOKENIZER.decode(ids) == trace
+    assert len(ids) < len(trace) / 3
 
 
 def test_saved_processor_is_the_same(base: Path) -> None:
@@ -77,7 +89,7 @@ def test_existing_folder_is_kept(base: Path) -> None:
 
 def test_it_is_small(base: Path) -> None:
     model = load_vlm(base, device="cpu").model
-    assert 3.5e6 < sum(parameter.numel() for parameter in model.parameters()) < 4.0e6
+    assert 4.0e6 < sum(parameter.numel() for parameter in model.parameters()) < 4.5e6
     assert model.lm_head.weight.data_ptr() != model.get_input_embeddings().weight.data_ptr()
 
 
