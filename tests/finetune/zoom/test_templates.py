@@ -163,13 +163,8 @@ def test_what_was_put_into_its_mouth_is_part_of_what_it_said(zooming):
     assert parsed["content"] == "<answer>3 m</answer>"
 
 
-def test_the_tiny_tokenizer_spells_calls_and_with_their_phrases_in_few_tokens(processor):
-    from finetune.tiny_tokenizer import build_tokenizer
-    from finetune.zoom.cold_start import token_texts
-
-    dialogue = f"{turn('Small.', coordinate=[50, 60])}\n<answer>10 m</answer>"
-    spelt, known = processor.tokenizer, build_tokenizer(token_texts(dialogue))
+def test_the_tiny_tokenizer_spells_calls_in_few_tokens(processor):
     said = f"<tool_call>\n{call(2, coordinate=[123, 45])}\n</tool_call>"
-    for tokenizer in (spelt, known):
-        assert tokenizer.decode(tokenizer(said)["input_ids"]) == said
-    assert len(known(said)["input_ids"]) <= 30 < 60 < len(spelt(said)["input_ids"])
+    ids = processor.tokenizer(said)["input_ids"]
+    assert processor.tokenizer.decode(ids) == said
+    assert len(ids) <= 15
