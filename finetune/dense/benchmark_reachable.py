@@ -35,8 +35,6 @@ SIZES_PX = ((224, 112), (336, 168), (672, 336))
 WIDTH, STEPS, BATCH, PEAK_RATE, SEEDS = 256, 4000, 512, 2e-3, 3
 WEIGHTS = (3.0, 1.0)
 
-Shown = tuple[Float[np.ndarray, "n features"], Bool[np.ndarray, "n frames"]]
-"""What is told of each object, and in which frames it is seen."""
 Telling = Callable[["Objects", np.random.Generator], Float[np.ndarray, "n frames told"]]
 
 
