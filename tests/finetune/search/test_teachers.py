@@ -198,18 +198,30 @@ def test_a_tiny_model_searches_and_its_seed_holds(
     assert said[0][0] != said[0][1]
 
 
-def test_an_answer_that_was_begun_is_gone_on_with(store: Store, vlm: Vlm) -> None:
-    """Beginning an answer with what the model would say greedily changes nothing of what follows."""
+def test_an_answer_that_was_begun_is_gone_on_with(store: Store, vlm: Vlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model reads the prompt and, right behind it, what was begun; nothing begun changes nothing."""
     from drive_vqa.marks import marked_frames
     from drive_vqa.prompt import build_messages
+    from drive_vqa.vlm import model as vlm_module
 
+    read: list[list[int]] = []
+    share = vlm_module.share_prefixes
+    monkeypatch.setattr(vlm_module, "share_prefixes", lambda ids, *rest: read.extend(ids) or share(ids, *rest))
     asked = questions_to_ask(store, "train")[0]
     shown = [build_messages(asked.group, asked.question)], [marked_frames(store, asked.group, (84, 56))]
+    begin = "Region 1 is on the left side, and so"
     [whole] = vlm.generate(*shown, 8)
     [again] = vlm.generate(*shown, 8, begun=[""])
+    vlm.generate(*shown, 8, begun=[begin])
     assert again == whole
-    [other] = vlm.generate(*shown, 8, begun=["Region 1 is on the left side, and so"])
-    assert other != whole
+    assert read[1] == read[0]
+    behind = read[2][len(read[0]) :]
+    assert read[2][: len(read[0])] == read[0]
+    assert vlm.processor.tokenizer.decode(behind) == begin
+
+
+def test_sampling_needs_settings_that_can_be() -> None:
+    """A temperature, a share and a seed outside of what they mean are refused."""
     for wrong in ({"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.1}, {"seed": -1}):
         with pytest.raises(ValueError, match="sampling needs"):
             Sampling(**wrong)  # type: ignore[arg-type]
