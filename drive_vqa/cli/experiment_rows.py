@@ -29,8 +29,13 @@ CONTROLS = ("blank", "no_image", "shuffled", "other_log", "hide_evidence", "hide
 TRACED_CONTROLS = ("blank", "hide_evidence", "hide_random", "without_reasoning")
 TRACED = "localization_t0,localization_t1,localization_t2,localization_t3"
 """What is reasoned about: a trace is twenty times as long as a plain answer."""
-TRACED_LESSONS = f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200"
+TRACED_LESSONS = (
+    f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200 max_steps=150 "
+    "learning_rates.language=5.0e-4 muon_learning_rate=0.003"
+)
+"""On top of the plain answers, more gently: from the base the traces alone would have to teach the answers too."""
 TRACED_REWARDS = f" 'types=[{TRACED}]' 'kinds=[sequence]' answer_tokens=280 max_steps=40"
+TUNED = "{out}/sft-{seed}/run/model"
 REAL_QUESTIONS = "--families future --forms open --kinds sequence"
 
 
@@ -93,13 +98,14 @@ def _compare(base: str, folder: str, name: str) -> str:
     return f"compare {base}/evaluation {folder}/evaluation --out {folder}/against_{name}"
 
 
-def _tuned(name: str, title: str, settings: str = "", *, traces: bool = False) -> Row:
-    """The embedded base after fine-tuning."""
+def _tuned(name: str, title: str, model: str, start: str, settings: str = "", *, traces: bool = False) -> Row:
+    """A model of the folder or name `model`, which row `start` has scored, after fine-tuning."""
     folder = f"{{out}}/{name}-{{seed}}"
-    against = _compare("{out}/base", folder, "base") if name == "sft" else _compare("{out}/sft-{seed}", folder, "sft")
-    train = f"finetune {{train}} --recipe tiny --model tiny{settings} --out {folder}/run --resume seed={{seed}}"
-    commands = (train, *_scored(folder, traces=traces), against)
-    return Row(name, "model", title, commands, ("train", "base" if name == "sft" else "sft"), has_seeds=True)
+    train = f"finetune {{train}} --recipe tiny --model {model}{settings} --out {folder}/run --resume seed={{seed}}"
+    against = _compare(f"{{out}}/{start}" + ("" if start == "base" else "-{seed}"), folder, start)
+    return Row(
+        name, "model", title, (train, *_scored(folder, traces=traces), against), ("train", start), has_seeds=True
+    )
 
 
 def _refined(name: str, title: str, start: str, settings: str = "", *, traces: bool = True) -> Row:
@@ -194,7 +200,7 @@ PANDASET = Row(
     needs_real=True,
 )
 ADAPTED = (
-    "finetune {out}/pandaset/store --recipe tiny --model {out}/sft-{seed}/run/model "
+    f"finetune {{out}}/pandaset/store --recipe tiny --model {TUNED} "
     "max_steps=60 --out {out}/pandaset_after-{seed}/run --resume seed={seed}"
 )
 
@@ -210,12 +216,12 @@ ROWS: tuple[Row, ...] = (
         ),
         ("train",),
     ),
-    _tuned("sft", "SFT"),
+    _tuned("sft", "SFT", "tiny", "base"),
     _refined("rl_answers", "SFT + RL on answers", "sft", traces=False),
-    _tuned("cold_start", "Cold start: SFT on traces", TRACED_LESSONS, traces=True),
+    _tuned("cold_start", "Cold start: SFT, then traces", TUNED, "sft", TRACED_LESSONS, traces=True),
     _refined("rl", "Cold start + RL", "cold_start", TRACED_REWARDS),
     _refined("rl_text_only", "Cold start + RL on grey images", "cold_start", f"{TRACED_REWARDS} blind=true"),
-    _tuned("zoom", "Cold start with closer looks", f"{TRACED_LESSONS} zoom=tiny", traces=True),
+    _tuned("zoom", "Cold start with closer looks", TUNED, "sft", f"{TRACED_LESSONS} zoom=tiny", traces=True),
     _voting(),
     _controlled("controls", "SFT", "sft", CONTROLS),
     _controlled("controls_rl", "Cold start + RL", "rl", TRACED_CONTROLS, " --traces drive"),
