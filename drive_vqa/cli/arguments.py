@@ -61,15 +61,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
     synth = new_command(commands, "synth", "make a synthetic data set in nuScenes v1.0 format")
     synth.add_argument("--out", type=Path, required=True, metavar="DIR")
-    synth.add_argument("--scenes", type=positive, default=4, metavar="N", help="20 s each (default 4)")
+    synth.add_argument("--scenes", type=positive, metavar="N", help="20 s each (default 4)")
     synth.add_argument("--seed", type=int, default=0, metavar="S")
-    synth.add_argument(
-        "--town", default="harbour", metavar="NAME", help="harbour (default), newtown, oldtown, parkside or riverside"
-    )
+    synth.add_argument("--town", metavar="NAME", help="harbour (default), newtown, oldtown, parkside or riverside")
     synth.add_argument(
         "--rig",
         choices=("full", "front"),
-        default="full",
         help="front: one small camera and a sparse lidar, much faster",
     )
     synth.add_argument(
@@ -85,8 +82,8 @@ def _add_data_commands(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="NAME=SHARE,…",
         help="how likely each is; shares are scaled to add up to 1 (default sun=0.55,dusk=0.17,night=0.14,fog=0.14)",
     )
-    synth.add_argument("--first", type=int, default=0, metavar="N", help="number of the first scene (default 0)")
-    synth.add_argument("--duration", type=float, default=20.0, metavar="SECONDS", help="of a scene (default 20)")
+    synth.add_argument("--first", type=int, metavar="N", help="number of the first scene (default 0)")
+    synth.add_argument("--duration", type=float, metavar="SECONDS", help="of a scene (default 20)")
     synth.add_argument(
         "--replay", type=Path, metavar="LOG", help="give the traffic of real logs pixels, not made-up traffic"
     )

@@ -21,6 +21,10 @@ RECIPES = {"tiny": "tiny", "scratch": "tiny_base"}
 """What models are usually tuned by; others by `stride`."""
 
 
+SCENES = 4
+"""That are made up unless a number is given."""
+
+
 def exit_status(error: DriveVqaError) -> int:
     """2 for wrong use, 1 for what went wrong in the data."""
     return 2 if isinstance(error, ConfigError) else 1
@@ -29,26 +33,25 @@ def exit_status(error: DriveVqaError) -> int:
 def _synth(arguments: argparse.Namespace) -> int:
     from sensors.synth.synthesize import synthesize
 
-    if arguments.replay is not None:
-        return _replay(arguments)
-    if arguments.calibration is not None:
-        raise ConfigError("--calibration goes with --replay only")
     named = {
+        "scenes": arguments.scenes,
+        "town": arguments.town,
+        "duration_s": arguments.duration,
+        "rig": arguments.rig,
+        "first_scene": arguments.first,
         "camera_height_m": arguments.camera_height and tuple(arguments.camera_height),
         "weather_shares": arguments.weather,
     }
     given = {name: value for name, value in named.items() if value is not None}
-    synthesize(
-        arguments.out,
-        scenes=arguments.scenes,
-        seed=arguments.seed,
-        town=arguments.town,
-        duration_s=arguments.duration,
-        workers=arguments.workers,
-        rig=arguments.rig,
-        first_scene=arguments.first,
-        **given,
-    )
+    if arguments.replay is not None:
+        if given:
+            raise ConfigError(
+                f"{', '.join(given)}: of made-up traffic, so not for --replay, which draws a log as it is"
+            )
+        return _replay(arguments)
+    if arguments.calibration is not None:
+        raise ConfigError("--calibration goes with --replay only")
+    synthesize(arguments.out, seed=arguments.seed, workers=arguments.workers, **{"scenes": SCENES, **given})
     return 0
 
 

@@ -58,3 +58,13 @@ def test_other_words_are_wrong_use(words, capsys):
         parse(argv)
     assert stop.value.code == 2
     assert "unrecognized" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--town", "harbour"], ["--scenes", "4"], ["--camera-height", "1.3", "1.8"], ["--first", "0"]]
+)
+def test_what_is_drawn_as_recorded_takes_no_settings_of_made_up_traffic(words, tmp_path, capsys):
+    """A setting that would change nothing is refused, also where it is the usual one."""
+    assert main(["synth", "--replay", str(tmp_path), "--out", str(tmp_path / "out"), *words]) == 2
+    assert "not for --replay" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
