@@ -65,11 +65,13 @@ def predict(
     *,
     model_name: str,
     batch_size: int,
+    types: tuple[str, ...] = (),
+    kinds: tuple[str, ...] = (),
     limit: int | None = None,
     regions: RegionForm = "marks",
     samples: int = 1,
 ) -> Path:
-    """Write the answers to all questions of a split: `ask_questions` in batches.
+    """Write the answers to questions of a split: `ask_questions` in batches.
 
     Args:
         store: with questions.
@@ -78,6 +80,8 @@ def predict(
         out: see `ask_questions`.
         model_name: see `ask_questions`; the same name must mean the same model.
         batch_size: answers asked for at once.
+        types: see `Selection`.
+        kinds: see `Selection`.
         limit: see `Selection`.
         regions: see `Selection`.
         samples: see `ask_questions`.
@@ -85,7 +89,7 @@ def predict(
     Returns:
         `out`; errors as for `ask_questions` and `in_batches`.
     """
-    selection = Selection(split, limit=limit, regions=regions)
+    selection = Selection(split, types=types, kinds=kinds, limit=limit, regions=regions)
     ask_questions(store, selection, in_batches(answer, batch_size), out, model_name=model_name, samples=samples)
     return out
 
