@@ -54,6 +54,12 @@ def judge_predictions(cases: pd.DataFrame, told: pd.DataFrame) -> Judged:
     return Judged(_by_cases(cases, first), read, verdicts)
 
 
+def judge_stored(store: Store, cases: pd.DataFrame) -> Answered:
+    """The stored answers, read back from their text: what rounding costs."""
+    told = store.read_all("questions", ["qa_id", "answer"]).to_pandas().rename(columns={"answer": "text"})
+    return judge_predictions(cases, told.assign(model="stored", sample=0, looks=None)).answered
+
+
 def judge_baselines(
     store: Store, cases: pd.DataFrame, fused: Store | None = None, training: Store | None = None
 ) -> dict[str, Answered]:

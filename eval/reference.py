@@ -14,13 +14,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from drive_vqa.errors import DriveVqaError, StoreError
 from drive_vqa.store import Store
 from eval.baselines import USUAL
 from eval.cases import read_cases
-from eval.judged import judge_baselines, judge_predictions
+from eval.judged import judge_baselines, judge_stored
 from eval.localization import HORIZONS_S
 from eval.panel import Answered, estimates, panel
 from eval.statistics import Estimate
@@ -48,7 +46,7 @@ def reference_rows(store: Store, splits: Sequence[str], fused: Store | None = No
     cases = read_cases(store, splits)
     if cases.empty:
         raise StoreError(f"{store.root} has no questions in split {', '.join(splits)}: give other --splits")
-    answerers: dict[str, Answered] = {"oracle": _oracle(store, cases), **judge_baselines(store, cases, fused)}
+    answerers: dict[str, Answered] = {"oracle": judge_stored(store, cases), **judge_baselines(store, cases, fused)}
     learned = USUAL if "train" in splits else ()
     return {name: estimates(panel(one), one.cases) for name, one in answerers.items() if name not in learned}
 
@@ -62,11 +60,6 @@ def as_markdown(rows: Mapping[str, Mapping[str, Estimate]]) -> str:
         counts = [f"{metrics[metric].n:,}" for metric in ("localization.tlc", "accuracy")]
         lines.append(f"| {' | '.join([name.replace('_', ' '), *cells, *counts])} |")
     return "\n".join(lines)
-
-
-def _oracle(store: Store, cases: pd.DataFrame) -> Answered:
-    told = store.read_all("questions", ["qa_id", "answer"]).to_pandas().rename(columns={"answer": "text"})
-    return judge_predictions(cases, told.assign(model="oracle", sample=0, looks=None)).answered
 
 
 def _cell(estimate: Estimate, *, interval: bool) -> str:

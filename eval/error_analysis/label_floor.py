@@ -16,7 +16,7 @@ from drive_vqa.store import Store
 from eval.cases import no_answers
 from eval.error_analysis.target_answers import PLACE
 from eval.fused_state import SAME_OBJECT_M
-from eval.judged import judge_predictions, judge_typed
+from eval.judged import judge_typed
 from eval.panel import Answered
 
 ASKED = ["log_id", "truth_frame", "track_id"]
@@ -43,12 +43,6 @@ def annotated_answers(store: Store, cases: pd.DataFrame) -> Answered:
     found = cases[ASKED].merge(places, on=ASKED, how="left")[list(PLACE)].astype(np.float64)
     answers = no_answers(len(cases)).assign(**found)
     return judge_typed(cases, answers.assign(answered=found.notna().all(axis=1)))
-
-
-def stored_answers(store: Store, cases: pd.DataFrame) -> Answered:
-    """The stored answers, read back from their text: what rounding costs."""
-    told = store.read_all("questions", ["qa_id", "answer"]).to_pandas().rename(columns={"answer": "text"})
-    return judge_predictions(cases, told.assign(model="stored", sample=0, looks=None)).answered
 
 
 def _of_log(store: Store, log_id: str, asked: pd.DataFrame) -> pd.DataFrame:

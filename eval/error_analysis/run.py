@@ -12,12 +12,12 @@ from eval.baselines import answer_from_state
 from eval.cases import read_cases
 from eval.error_analysis.causes import cause_codes
 from eval.error_analysis.examples import EXAMPLES, choose_examples
-from eval.error_analysis.label_floor import annotated_answers, stored_answers, tracks_are_annotations
+from eval.error_analysis.label_floor import annotated_answers, tracks_are_annotations
 from eval.error_analysis.page import DISTANCES_PNG, Findings, page
 from eval.error_analysis.pictures import draw_distances, draw_example
 from eval.error_analysis.slices import slice_estimates, target_parts
 from eval.error_analysis.target_answers import TargetAnswers, target_answers
-from eval.judged import judge_predictions, judge_typed
+from eval.judged import judge_predictions, judge_stored, judge_typed
 from eval.predict.questions import asked_ids
 from eval.predict.selection import Selection, selection_of
 from eval.predictions import read_predictions
@@ -79,7 +79,7 @@ def _cases(store: Store, told: pd.DataFrame, predictions: Path, selection: Selec
 
 
 def _floor(store: Store, cases: pd.DataFrame) -> dict[str, TargetAnswers]:
-    found = {"stored answers as text": target_answers(stored_answers(store, cases))}
+    found = {"stored answers as text": target_answers(judge_stored(store, cases))}
     if store.log_ids("annotations"):
         found = {"annotated places": target_answers(annotated_answers(store, cases)), **found}
     return found

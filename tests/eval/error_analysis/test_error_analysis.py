@@ -10,11 +10,11 @@ from PIL import Image
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.schema import table_from_rows
 from eval.cases import read_cases
-from eval.error_analysis.label_floor import annotated_answers, stored_answers, tracks_are_annotations
+from eval.error_analysis.label_floor import annotated_answers, tracks_are_annotations
 from eval.error_analysis.run import analyse_errors
 from eval.error_analysis.slices import binned, quarters, seen_marks, slice_estimates, target_parts
 from eval.error_analysis.target_answers import target_answers
-from eval.judged import judge_predictions
+from eval.judged import judge_predictions, judge_stored
 from eval.localization import lsr
 from eval.present import present_state
 from tests.eval.conftest import IDENTITY, OBJECTS, place, write_world
@@ -189,7 +189,7 @@ def test_annotations_are_scored_as_answers(store, cases):
 
 
 def test_stored_answers_are_off_by_rounding_alone(store, cases):
-    floor = target_answers(stored_answers(store, cases))
+    floor = target_answers(judge_stored(store, cases))
     assert floor.located.success.all()
     assert 0 < np.abs(floor.said_m - floor.truth_m).max() <= 0.05 + 1e-9
 
