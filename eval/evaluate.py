@@ -27,21 +27,18 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
 from drive_vqa.config import to_dict
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.store import Store, file_sha256, replacing, write_json
 from drive_vqa.traces import Dialect
+from eval.asked import AskedQuestions, asked_questions, selected_ids, splits_answered
 from eval.calibration import calibrate
-from eval.cases import read_cases, splits_of_questions
 from eval.consistency.probes import TURNED_BACK, probe_samples
 from eval.consistency.single_run import consistency_samples
 from eval.controls.by_name import NAMES
@@ -51,8 +48,7 @@ from eval.headline import headline_sentence
 from eval.held import OWN_PRESENT, own_present
 from eval.judged import Judged, differences, judge_baselines, judge_predictions
 from eval.panel import Answered, Sample, estimates, hallucination_on_control, panel
-from eval.predict.questions import asked_ids
-from eval.predict.selection import Selection, control_asked, left_out_of, selection_of
+from eval.predict.selection import Selection, control_asked, selection_of
 from eval.predictions import read_predictions
 from eval.score_files import baseline_rows, score_rows, write_scores, write_unanswered
 from eval.statistics import Estimate
@@ -62,17 +58,6 @@ from eval.trained_agents import split_rule, trained_agent_samples
 BY_LOG = "slice.log."
 UNSEEN = ("blank", "no_image", "other_log")
 """Controls under which no number can be known: who still tells one makes it up."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What is evaluated: a file of answers, and the questions that were asked for it."""
-
-    told: pd.DataFrame
-    cases: pd.DataFrame
-    splits: list[str]
-    selection: Selection | None
-    questions_of_split: int
 
 
 def evaluate(
@@ -113,7 +98,7 @@ def evaluate(
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a folder for the evaluation")
-    asked = _asked(store, predictions, split, selection)
+    asked = asked_questions(store, predictions, split, selection)
     judged = judge_predictions(asked.cases, asked.told)
     others = _controls(store, asked.cases, controls or {})
     baselines = judge_baselines(store, asked.cases, fused, training)
@@ -144,53 +129,6 @@ def evaluate(
     return headline
 
 
-def _asked(store: Store, predictions: Path, split: str | None, selection: Selection | None) -> _Asked:
-    """The answers and the questions that they are to; every answered question must be the store's."""
-    told = read_predictions(predictions)
-    splits = _splits(store, told, predictions, split)
-    chosen, selection = selection is not None, selection or selection_of(predictions)
-    if selection is None or [selection.split] != splits:
-        cases = read_cases(store, splits)
-        return _Asked(told, cases, splits, None, len(cases))
-    cases = read_cases(store, splits, _asked_ids(store, selection, predictions))
-    if not chosen:
-        _refuse_others(told, cases, predictions)
-    return _Asked(told, cases, splits, selection, len(asked_ids(store, Selection(selection.split))))
-
-
-def _refuse_others(told: pd.DataFrame, cases: pd.DataFrame, predictions: Path) -> None:
-    """Answers to questions that the file says were not asked would go unscored, the wrong ones too."""
-    others = told["qa_id"][~told["qa_id"].isin(cases["qa_id"])]
-    if len(others):
-        raise PredictionError(
-            f"{predictions} answers question {others.iloc[0]!r} and says that it was not asked: predict again"
-        )
-
-
-def _asked_ids(store: Store, selection: Selection, predictions: Path) -> pa.StringArray:
-    """The selected questions but those that could not be asked so."""
-    asked = asked_ids(store, selection)
-    return asked.filter(pc.invert(pc.is_in(asked, value_set=pa.array(left_out_of(predictions), pa.string()))))
-
-
-def _splits(store: Store, told: pd.DataFrame, predictions: Path, split: str | None) -> list[str]:
-    """Which splits are evaluated."""
-    known = splits_of_questions(store, told["qa_id"].unique().tolist())
-    unknown = told["qa_id"][~told["qa_id"].isin(known.index)].tolist()
-    if unknown:
-        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        raise PredictionError(
-            f"{predictions} answers question {unknown[0]!r}{others}, which {store.root} does not have: "
-            "predict again with this store"
-        )
-    touched = sorted(known.unique())
-    if split is None:
-        return touched
-    if split not in touched:
-        raise PredictionError(f"{predictions} answers no question of split {split!r}, only of {', '.join(touched)}")
-    return [split]
-
-
 def _controls(store: Store, cases: pd.DataFrame, controls: Mapping[str, Path]) -> dict[str, Answered]:
     """What was answered under each control to those of the cases that were asked so."""
     others = {}
@@ -201,9 +139,9 @@ def _controls(store: Store, cases: pd.DataFrame, controls: Mapping[str, Path]) -
         under = control_asked(path)
         if under not in (None, name):
             raise ConfigError(f"{path} was asked {f'under {under}' if under else 'as stored'}: it is no control {name}")
-        _splits(store, told, path, None)
+        splits_answered(store, told, path)
         selection = selection_of(path)
-        ids = told["qa_id"] if selection is None else _asked_ids(store, selection, path).to_pandas()
+        ids = told["qa_id"] if selection is None else selected_ids(store, selection, path).to_pandas()
         asked = cases[cases["qa_id"].isin(ids)].reset_index(drop=True)
         if asked.empty:
             raise PredictionError(f"{path} answers none of the questions that are evaluated: ask the same under {name}")
@@ -248,7 +186,7 @@ def _of_others(
     return found
 
 
-def _config(store: Store, predictions: Path, out: Path, asked: _Asked, judged: Judged) -> dict[str, Any]:
+def _config(store: Store, predictions: Path, out: Path, asked: AskedQuestions, judged: Judged) -> dict[str, Any]:
     of_question = judged.read.groupby("qa_id").size()
     return {
         "store": Path(os.path.relpath(store.root.resolve(), out.resolve())).as_posix(),

@@ -109,6 +109,10 @@ class DensePretraining:
             raise ValueError(
                 f"dense_pretraining needs no steps or rounds below 0, batch_size ≥ 1 and most_marks from 1 to {MOST_MARKS}"
             )
+        if (self.look_steps or self.move_steps) and not self.steps:
+            raise ValueError(
+                "dense_pretraining: look_steps and move_steps go on from steps: set all three to 0 or give steps"
+            )
         if min(self.learning_rate, self.muon_learning_rate) <= 0 or self.weight_decay < 0:
             raise ValueError("dense_pretraining needs learning rates above 0 and weight_decay ≥ 0")
 

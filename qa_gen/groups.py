@@ -232,7 +232,7 @@ def _choose_marks(
     if kind == "target":  # any agent of the highest priority, not always the largest
         drawn = below(_hash(drive, "leaving", config, present[group]), _SHARES)
         wanted = drawn < round(_SHARES * config.bench_leaving_share)
-        priority += _MOST_PRIORITY * (wanted & _leaves(drive, rows, later[:, -1]))
+        priority += _MOST_PRIORITY * (wanted & _leaves(drive, rows, later[:, int(np.argmax(config.horizons_s))]))
         area_px2 = _hash(drive, "target", config, present[group], drive.track_hash[tracks]).astype(np.float64)
     order = np.lexsort((tracks, -area_px2, -priority, group))
     rank = rank_in_run(group[order])

@@ -32,6 +32,8 @@ QUESTIONS: dict[str, Any] = {
     "test_fraction": 0.2,
 }
 """What a tiny model can be asked in minutes. Of eight drives two are kept for the test, so that intervals are over drives."""
+UNSEEN: dict[str, Any] = {"town": "oldtown", "first_scene": 7000}
+"""The tiny model comes from drives through the other towns."""
 SHORT = ("max_steps=200",)
 """The recipe in a few minutes; only what it is about is asked."""
 
@@ -56,7 +58,7 @@ def _make_store(out: Path, scenes: int, seed: int, workers: int | None) -> Store
 
     out.mkdir(parents=True, exist_ok=True)
     with _step(1, f"{scenes} synthetic drives"):
-        synthesize(out / "drives", scenes=scenes, seed=seed, duration_s=SCENE_S, workers=workers)
+        synthesize(out / "drives", scenes=scenes, seed=seed, duration_s=SCENE_S, workers=workers, **UNSEEN)
     with _step(2, "logs → tracks → questions"):
         return make_store(out / "drives", "nuscenes", out / "store", QUESTIONS, workers)
 

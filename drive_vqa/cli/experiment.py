@@ -2,6 +2,7 @@
 
     OUT/NAME[-SEED]/commands.json   which of the row's command lines are done, and how long each took
     OUT/NAME[-SEED]/log.txt         what they said
+    OUT/made_with.json              the base and the recipes that the rows are of
 
 A command line that is done is not run again; the first that is not, or that differs, is, and all behind it. What was cut goes on
 as the command itself does. To make a row anew, delete its folder and those of the rows after it.
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from drive_vqa.cli.experiment_rows import ROWS, Row
+from drive_vqa.cli.made_with import hold_made_with
 from drive_vqa.errors import ConfigError, DriveVqaError, StoreError
 from drive_vqa.locks import hold
 from drive_vqa.store import read_json_object, write_json
@@ -78,11 +80,12 @@ def experiment(places: Places, rows: Sequence[str], seeds: Sequence[int]) -> int
         1 where a row could not be made, else 0.
 
     Raises:
-        ConfigError: there is no such row, no bench, or recorded driving is needed.
+        ConfigError: there is no such row, no bench, recorded driving is needed, or rows are there that were made otherwise.
     """
     jobs = jobs_of(rows, seeds, has_real=places.real is not None)
     if not (places.bench / "bench.json").is_file():
         raise ConfigError(f"{places.bench} holds no bench: run `drive-vqa bench --out {places.bench}`")
+    hold_made_with(places.out)
     failed: set[str] = set()
     for number, job in enumerate(jobs, 1):
         lacks = sorted(one.name for one in _made_from(job) if one.name in failed)
@@ -174,7 +177,8 @@ def _read_done(path: Path) -> list[dict[str, Any]]:
         return []
     done = read_json_object(path).get("done")
     if not isinstance(done, list) or not all(
-        isinstance(one, dict) and {"command", "wall_s"} <= one.keys() for one in done
+        isinstance(one, dict) and isinstance(one.get("command"), str) and isinstance(one.get("wall_s"), (int, float))
+        for one in done
     ):
         raise StoreError(f"{path} does not tell what is done: delete it and run again")
     return done

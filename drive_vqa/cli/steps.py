@@ -46,7 +46,8 @@ def _synth(arguments: argparse.Namespace) -> int:
     if arguments.replay is not None:
         if given:
             raise ConfigError(
-                f"{', '.join(given)}: of made-up traffic, so not for --replay, which draws a log as it is"
+                "--scenes, --town, --duration, --rig, --first, --camera-height and --weather are of made-up traffic, not for "
+                f"--replay, which draws a log as it is; given: {', '.join(given)}"
             )
         return _replay(arguments)
     if arguments.calibration is not None:

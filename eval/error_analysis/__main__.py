@@ -25,6 +25,9 @@ def main() -> None:
     except DriveVqaError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        sys.stderr.write(f"{arguments.out} cannot be written ({error}): give --out a folder\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import pandas as pd
 
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.store import Store, replacing
+from eval.asked import asked_questions
 from eval.baselines import answer_from_state
-from eval.cases import read_cases
 from eval.error_analysis.causes import cause_codes
 from eval.error_analysis.examples import EXAMPLES, choose_examples
 from eval.error_analysis.label_floor import annotated_answers, tracks_are_annotations
@@ -18,11 +19,7 @@ from eval.error_analysis.pictures import draw_distances, draw_example
 from eval.error_analysis.slices import slice_estimates, target_parts
 from eval.error_analysis.target_answers import TargetAnswers, target_answers
 from eval.judged import judge_predictions, judge_stored, judge_typed
-from eval.predict.questions import asked_ids
-from eval.predict.selection import Selection, selection_of
-from eval.predictions import read_predictions
 from eval.present import present_state
-from eval.voting.asked import splits_answered
 
 PAGE = "errors.md"
 
@@ -42,9 +39,9 @@ def analyse_errors(store: Store, predictions: Path, out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file: give --out a folder")
-    told, selection = read_predictions(predictions), selection_of(predictions)
-    cases = _cases(store, told, predictions, selection)
-    answers = target_answers(judge_predictions(cases, told).answered)
+    asked = asked_questions(store, predictions)
+    cases = asked.cases[asked.cases["answer_type"] == "localization"].reset_index(drop=True)
+    answers = target_answers(judge_predictions(cases, asked.told).answered)
     if not len(answers):
         raise PredictionError(
             f"{predictions} was asked no target at 0, 1, 2 and 3 s: ask the types localization_t0 to t3"
@@ -53,7 +50,7 @@ def analyse_errors(store: Store, predictions: Path, out: Path) -> None:
     predicted = target_answers(judge_typed(cases, answer_from_state(cases, state, moves=True)))
     causes = cause_codes(answers, predicted.located.success)
     found = Findings(
-        str(told["model"].iloc[0]),
+        html.escape(" ".join(str(asked.told["model"].iloc[0]).split())),
         answers,
         predicted,
         causes,
@@ -64,18 +61,11 @@ def analyse_errors(store: Store, predictions: Path, out: Path) -> None:
     )
     out.mkdir(parents=True, exist_ok=True)
     draw_distances(answers, out / DISTANCES_PNG)
-    form = "marks" if selection is None else selection.regions
+    form = "marks" if asked.selection is None else asked.selection.regions
     for name, target in found.examples.items():
         draw_example(store, answers, target, EXAMPLES[name], out / f"{name}.png", form)
     with replacing(out / PAGE) as temporary:
         temporary.write_text(page(found), encoding="utf-8")
-
-
-def _cases(store: Store, told: pd.DataFrame, predictions: Path, selection: Selection | None) -> pd.DataFrame:
-    """The localization questions that were asked; all of the split where the file does not say which."""
-    asked = None if selection is None else asked_ids(store, selection)
-    cases = read_cases(store, splits_answered(store, told, predictions), asked)
-    return cases[cases["answer_type"] == "localization"].reset_index(drop=True)
 
 
 def _floor(store: Store, cases: pd.DataFrame) -> dict[str, TargetAnswers]:

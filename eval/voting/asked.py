@@ -1,4 +1,4 @@
-"""Which questions of a store a predictions file answers, and with which samples; what is made of it must not take its place."""
+"""The samples of a predictions file; what is made of it must not take its place."""
 
 from __future__ import annotations
 
@@ -8,29 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from drive_vqa.errors import ConfigError, PredictionError
-from drive_vqa.store import Store
-from eval.cases import splits_of_questions
-
-
-def splits_answered(store: Store, told: pd.DataFrame, predictions: Path) -> list[str]:
-    """The splits of all questions that are answered, sorted.
-
-    Args:
-        store: with the questions.
-        told: see `eval.predictions.read_predictions`.
-        predictions: the file that it was read from.
-
-    Raises:
-        PredictionError: the store does not have one of them.
-    """
-    splits = splits_of_questions(store, told["qa_id"].unique().tolist())
-    unknown = set(told["qa_id"]) - set(splits.index)
-    if unknown:
-        raise PredictionError(
-            f"{predictions} answers question {min(unknown)!r}, which {store.root} does not have: predict again with this store"
-        )
-    return sorted(splits.unique())
+from drive_vqa.errors import ConfigError
 
 
 def sample_digest(text: str) -> str:
@@ -50,7 +28,7 @@ def keep_inputs(inputs: Iterable[Path | None], written: Iterable[Path]) -> None:
 
 
 def samples_by_question(told: pd.DataFrame) -> dict[str, list[tuple[int, str]]]:
-    """Number and text of the samples of each question, in the order of their numbers; argument as for `splits_answered`."""
+    """Number and text of the samples of each question, in the order of their numbers; `told` as `read_predictions` gives it."""
     samples: dict[str, list[tuple[int, str]]] = {}
     ordered = told.sort_values("sample", kind="stable")
     for qa_id, sample, text in zip(

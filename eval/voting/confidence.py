@@ -20,11 +20,12 @@ from drive_vqa.progress import track
 from drive_vqa.prompt import Message, question_content
 from drive_vqa.store import Store, replacing
 from drive_vqa.traces import Dialect
+from eval.asked import splits_answered
 from eval.plaintext import answer_part
 from eval.predict import PromptedQuestion, questions_to_ask
 from eval.predictions import read_predictions, storable
 from eval.reasoning.read import read_trace
-from eval.voting.asked import keep_inputs, sample_digest, samples_by_question, splits_answered
+from eval.voting.asked import keep_inputs, sample_digest, samples_by_question
 from eval.voting.evidence import EvidenceView, cut, evidence_views
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 from drive_vqa.errors import ConfigError, PredictionError
 from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing, write_json
+from eval.asked import splits_answered
 from eval.cases import read_cases
 from eval.predictions import read_predictions
-from eval.voting.asked import keep_inputs, sample_digest, samples_by_question, splits_answered
+from eval.voting.asked import keep_inputs, sample_digest, samples_by_question
 from eval.voting.compare import CONFIDENCE, MAJORITY, METHODS, Samples, Voted, comparison, methods_of
 from eval.voting.confidence import read_confidences
 

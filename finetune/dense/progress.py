@@ -17,6 +17,8 @@ from finetune.config import FinetuneConfig
 KEPT = "dense.partial.pt"
 """In the run's folder until all training has ended, since a run may be killed before the first checkpoint of questions."""
 
+FIELDS = {"settings", "step", "lesson", "optimizer", "learned"}
+
 
 @dataclass
 class Progress:
@@ -72,7 +74,9 @@ class Progress:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        kept = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__}): remove it to begin anew") from error
+    if not isinstance(kept, dict) or not kept.keys() >= FIELDS:
+        raise ConfigError(f"{path} is no state of dense lessons: remove it to begin anew")
     return kept

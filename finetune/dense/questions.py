@@ -136,7 +136,9 @@ def read_wordings(questions: Iterable[Row], processor: ChatProcessor, image: Ima
     found = [_wording(*text, processor, images, before) for text in sorted(texts, key=str)]
     wordings = sorted({wording for wording in found if wording is not None}, key=lambda one: (one.type, one.ids))
     if all(wording.number_at is None for wording in wordings):
-        raise ConfigError("no question of this recipe names exactly one region: set dense_pretraining.look_steps=0")
+        raise ConfigError(
+            "no question of this recipe names exactly one region: set dense_pretraining.look_steps=0 and move_steps=0"
+        )
     return wordings
 
 
@@ -208,7 +210,9 @@ def look_loss(
     weights = torch.tensor(FORESEEN_WEIGHTS, device=hidden.device)
     off = known_huber(head(hidden), rows.foreseen.to(hidden.device), weights)
     like = torch.nn.functional.rms_norm(hidden, hidden.shape[-1:]) @ torch.nn.functional.normalize(digits, dim=1).T
-    return off + torch.nn.functional.cross_entropy(like, rows.number.to(hidden.device), ignore_index=UNASKED)
+    named = rows.number.to(hidden.device)
+    told = torch.nn.functional.cross_entropy(like, named, ignore_index=UNASKED, reduction="sum")
+    return off + told / (named != UNASKED).sum().clamp(min=1)  # no text of a step may name one
 
 
 def change_loss(

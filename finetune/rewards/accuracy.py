@@ -44,6 +44,11 @@ def accuracy(completion: Completion, truth: Truth, progress: float) -> float:
     return value if all(part.right for part in parts) else WRONG_FACTOR * value
 
 
+def whole_accuracy(completion: Completion, truth: Truth, progress: float) -> float:
+    """As `accuracy`, 0 for an answer that did not end by itself: what is cut behind a right beginning is not one yet."""
+    return accuracy(completion, truth, progress) if completion.finished else 0.0
+
+
 def exact_accuracy(completion: Completion, truth: Truth, progress: float) -> float:
     """1 for a right answer, else 0, as in ViGoRL and TreeVGR."""
     del progress

@@ -59,7 +59,7 @@ from functools import partial
 from typing import Literal
 
 from drive_vqa.traces import Dialect
-from finetune.rewards.accuracy import accuracy, exact_accuracy
+from finetune.rewards.accuracy import accuracy, exact_accuracy, whole_accuracy
 from finetune.rewards.distinct_looks import distinct_looks, format_with_looks
 from finetune.rewards.dual_iou import dual_iou, one_to_one
 from finetune.rewards.gate import gated
@@ -154,7 +154,7 @@ _DRIVE = Preset(
         NamedReward("safety", 0.3, safety),
     ),
 )
-_ANSWERS = Preset("answers", None, "sum_then_normalize", (NamedReward("accuracy", 1.0, accuracy),))
+_ANSWERS = Preset("answers", None, "sum_then_normalize", (NamedReward("accuracy", 1.0, whole_accuracy),))
 
 PRESETS: Mapping[str, Preset] = {
     one.name: one

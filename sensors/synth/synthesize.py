@@ -153,7 +153,7 @@ def synthesize(
 def _check(settings: Settings, scenes: int, first_scene: int) -> None:
     if settings.town not in TOWNS:
         raise ConfigError(f"town: no town is named {settings.town!r}; use one of {', '.join(TOWNS)}")
-    if scenes < 1 or settings.duration_s < 1.0:
+    if scenes < 1 or not 1.0 <= settings.duration_s < float("inf"):
         raise ConfigError(
             f"scenes and duration_s: at least one scene of 1 s is needed, got {scenes} of {settings.duration_s} s"
         )

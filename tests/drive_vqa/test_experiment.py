@@ -249,3 +249,24 @@ def test_the_page_has_the_seeds_that_are_there(places, tmp_path):
     assert page.index("SFT, seed 2 |") < page.index("SFT, seed 10 |")
     assert "### `sft`: SFT\n\nSeeds 2, 10.\n\n    drive-vqa report OUT/sft-SEED --out r\n" in page
     assert "### `rl`: RL\n\n**Not run.**\n" in page
+
+
+def test_rows_of_another_base_or_recipe_are_not_taken_for_ones_of_this(places, ran):
+    """Their command lines are the same."""
+    experiment.experiment(places, ["data"], [0])
+    kept = places.out / "made_with.json"
+    told = json.loads(kept.read_text())
+    assert set(told) == {"base", "recipe tiny", "refinement tiny", "refinement tiny_answers"}
+    kept.write_text(json.dumps({**told, "recipe tiny": "0" * 64}))
+    with pytest.raises(ConfigError, match="was made with another recipe tiny: give --out another folder"):
+        experiment.experiment(places, ["data"], [0])
+    assert ran == ["doctor", "doctor --json"]
+
+
+@pytest.mark.parametrize("line", [{"command": "doctor", "wall_s": "long"}, {"command": 3, "wall_s": 1.0}])
+def test_what_does_not_tell_what_is_done_is_refused(places, line):
+    folder = places.out / "data"
+    folder.mkdir(parents=True)
+    (folder / experiment.DONE).write_text(json.dumps({"done": [line]}))
+    with pytest.raises(StoreError, match="does not tell what is done"):
+        listed(places, ["data"], [0])

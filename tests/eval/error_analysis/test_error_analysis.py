@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -16,6 +20,7 @@ from eval.error_analysis.slices import binned, quarters, seen_marks, slice_estim
 from eval.error_analysis.target_answers import target_answers
 from eval.judged import judge_predictions, judge_stored
 from eval.localization import lsr
+from eval.predict.selection import LEFT_OUT_KEY, SELECTION_KEY, Selection
 from eval.present import present_state
 from tests.eval.conftest import IDENTITY, OBJECTS, place, write_world
 
@@ -218,3 +223,22 @@ def test_what_cannot_be_analysed_is_said(store, predictions, tmp_path):
     with pytest.raises(PredictionError, match="does not have"):
         analyse_errors(store, other, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_only_what_was_asked_counts(store, cases, tmp_path):
+    """As in an evaluation of the same file: what could not be asked is left out, a file that contradicts itself refused."""
+    asked = cases[cases["answer_type"] == "localization"]
+    some = asked[asked["mark"] == 0]["qa_id"].tolist()
+    told = pd.DataFrame({"qa_id": asked["qa_id"], "text": "3 meters, 2 degrees"})
+    chosen = {SELECTION_KEY: Selection("test", types=tuple(asked["type"].unique())).as_json()}
+
+    def analysed(rows, name):
+        table = pa.Table.from_pandas(rows, preserve_index=False)
+        file = tmp_path / f"{name}.parquet"
+        pq.write_table(table.replace_schema_metadata({**chosen, LEFT_OUT_KEY: json.dumps(some)}), file)
+        analyse_errors(store, file, tmp_path / name)
+        return (tmp_path / name / "errors.md").read_text(encoding="utf-8")
+
+    assert "\n18 targets" in analysed(told[~told["qa_id"].isin(some)], "rest")
+    with pytest.raises(PredictionError, match="says that it was not asked"):
+        analysed(told, "all")

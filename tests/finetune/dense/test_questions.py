@@ -156,9 +156,9 @@ def test_the_loss_wants_the_number_and_what_is_foreseen() -> None:
         head.read.weight.zero_()
         head.read.bias.copy_(foreseen.flatten())
 
-    def loss(said: int, known: torch.Tensor) -> float:
+    def loss(said: int, known: torch.Tensor, named: int = 3) -> float:
         unasked = torch.tensor([UNASKED]), torch.full((1, 4), math.nan)
-        rows = NamedRows([], *(torch.tensor([0]),) * 2, torch.tensor([3]), known[None], *unasked)
+        rows = NamedRows([], *(torch.tensor([0]),) * 2, torch.tensor([named]), known[None], *unasked)
         return look_loss(digits[[said]], head, digits, rows).item()
 
     right = loss(3, foreseen)
@@ -169,6 +169,7 @@ def test_the_loss_wants_the_number_and_what_is_foreseen() -> None:
     unknown[2] = math.nan
     assert loss(3, farther) == pytest.approx(right + 3 * 0.95 / 4, rel=1e-4)
     assert loss(3, unknown) == pytest.approx(right)
+    assert math.isfinite(loss(3, foreseen, UNASKED))  # no text of a step names a mark
 
 
 def test_the_answer_s_tokens_know_what_is_asked(processor: ChatProcessor, wordings: Wordings) -> None:

@@ -40,6 +40,11 @@ def test_right_near_and_wrong(text, reward):
     assert earned(text) == pytest.approx(reward, abs=1e-9)
 
 
+def test_an_answer_that_was_cut_earns_nothing():
+    completion = read_completion(ANSWERS, "16.0 meters, -29 degrees", TRUTH, finished=False)
+    assert totals(ANSWERS, score_completions(ANSWERS, [completion], [TRUTH], 0.5)) == [0.0]
+
+
 @pytest.mark.parametrize(
     "text",
     [
