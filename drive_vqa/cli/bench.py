@@ -40,7 +40,7 @@ DRIVES: dict[str, Any] = {
     "camera_height_m": (1.4, 1.9),
     "weather_shares": {"sun": 0.3, "dusk": 0.3, "night": 0.2, "fog": 0.2},
 }
-"""Another town, other roads, other light and other cameras than in training."""
+"""Another town, other roads, other traffic than in training; other shares of the same weathers, and cameras a little higher."""
 
 QUESTIONS: dict[str, Any] = {
     "families": ("ego", "future"),

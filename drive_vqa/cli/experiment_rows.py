@@ -29,11 +29,8 @@ CONTROLS = ("blank", "no_image", "shuffled", "other_log", "hide_evidence", "hide
 TRACED_CONTROLS = ("blank", "hide_evidence", "hide_random", "without_reasoning")
 TRACED = "localization_t0,localization_t1,localization_t2,localization_t3"
 """What is reasoned about: a trace is twenty times as long as a plain answer."""
-TRACED_LESSONS = (
-    f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200 max_steps=150 "
-    "learning_rates.language=5.0e-4 muon_learning_rate=0.003"
-)
-"""On top of the plain answers, more gently: from the base the traces alone would have to teach the answers too."""
+TRACED_LESSONS = f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200 max_steps=400"
+"""On top of the plain answers: from the base the traces alone would have to teach the answers too."""
 TRACED_REWARDS = f" 'types=[{TRACED}]' 'kinds=[sequence]' answer_tokens=280 max_steps=40"
 TUNED = "{out}/sft-{seed}/run/model"
 REAL_QUESTIONS = "--families future --forms open --kinds sequence"

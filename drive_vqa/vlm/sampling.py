@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from transformers import DynamicCache, LogitsProcessorList
+from transformers import LogitsProcessorList
 from transformers.generation.logits_process import SuppressTokensLogitsProcessor, TopPLogitsWarper
 
 from drive_vqa.vlm.dialogues import Dialogue, Prompt, as_model_takes, left_padded_rows, on_device, positions_behind
+from drive_vqa.vlm.growing_cache import GrowingCache
 from drive_vqa.vlm.processor import ChatProcessor, padding_id
 
 
@@ -186,7 +187,7 @@ def _read_prompts(model: Any, processor: ChatProcessor, prompts: Sequence[Prompt
         "position_ids": as_model_takes(left_padded_rows(positions, 0)),
         **processor.join_images([prompt.images for prompt in prompts]),
     }
-    cache = DynamicCache()
+    cache = GrowingCache()
     logits = _last_logits(model, mask, cache, on_device(inputs, device))
     following = torch.stack([own.max() + 1 for own in positions]).to(device)
     return _Reading(model, cache, mask, following, positions[0].shape[0], logits)

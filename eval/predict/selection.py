@@ -111,6 +111,14 @@ def control_asked(path: Path) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def asked_metadata(path: Path) -> dict[bytes, bytes]:
+    """What a predictions file says of which questions were asked, for answers that are made from its answers; errors as above."""
+    selection, left_out = selection_of(path), left_out_of(path)
+    if selection is None:
+        return {}
+    return {SELECTION_KEY: selection.as_json().encode(), LEFT_OUT_KEY: json.dumps(left_out).encode()}
+
+
 def _told(path: Path, key: bytes, kind: Any) -> Any:
     """What the metadata of a predictions file hold under a key; None where they do not."""
     if path.suffix != ".parquet":

@@ -23,7 +23,8 @@ what went wrong and why: [results_analysis.md](results_analysis.md).
 All in per cent. Brackets are 95 % intervals by a bootstrap over drives, 10,000 draws. A row with several seeds has a
 line for each, each with its own interval, and above them their mean with the least and greatest of them in
 parentheses. The range tells how runs differ, the interval how drives do; neither holds the other, and seeds are
-answers to the same questions, so they are never counted as more of them. A dash is what was not asked or not run. A
+answers to the same questions, so they are never counted as more of them. Settings were picked while looking at the
+bench, so it is no untouched test of them; no weights were trained on it. A dash is what was not asked or not run. A
 success rate counts an answer that is missing or cannot be read as failed.
 """
 BASELINES = """\

@@ -23,6 +23,7 @@ from drive_vqa.schema import SCHEMA_VERSION, table_from_rows
 from drive_vqa.store import VERSION_KEY, Store, replacing, write_json
 from eval.asked import splits_answered
 from eval.cases import read_cases
+from eval.predict.selection import asked_metadata
 from eval.predictions import read_predictions
 from eval.voting.asked import keep_inputs, sample_digest, samples_by_question
 from eval.voting.compare import CONFIDENCE, MAJORITY, METHODS, Samples, Voted, comparison, methods_of
@@ -74,9 +75,10 @@ def vote_predictions(
     model = str(told["model"].iloc[0])
     chosen = CONFIDENCE if confidences is not None else MAJORITY
     out.parent.mkdir(parents=True, exist_ok=True)
+    asked = asked_metadata(predictions)
     for name, outcomes in voted.items():
         path = out if name == chosen else _beside(out, name)
-        _write(path, cases["qa_id"].tolist(), outcomes, f"{model}+{name}")
+        _write(path, cases["qa_id"].tolist(), outcomes, f"{model}+{name}", asked)
     short = sum(len(by_id[qa_id]) < count for qa_id in cases["qa_id"])
     counts = {"questions": len(cases), "samples": count, "questions_with_fewer_samples": short}
     compared = {**counts, "methods": comparison(cases, voted)}
@@ -122,11 +124,14 @@ def _samples(
     return Samples([text for _, text in told], [one.get("text") for one in found], said)
 
 
-def _write(path: Path, qa_ids: Sequence[str], outcomes: Sequence[Voted], model: str) -> None:
+def _write(
+    path: Path, qa_ids: Sequence[str], outcomes: Sequence[Voted], model: str, asked: Mapping[bytes, bytes]
+) -> None:
     rows = [
         {"qa_id": qa_id, "model": model, "sample": 0, "text": one.text}
         for qa_id, one in zip(qa_ids, outcomes, strict=True)
     ]
-    data = table_from_rows("predictions", rows).replace_schema_metadata({VERSION_KEY: SCHEMA_VERSION.encode()})
+    metadata = {VERSION_KEY: SCHEMA_VERSION.encode(), **asked}
+    data = table_from_rows("predictions", rows).replace_schema_metadata(metadata)
     with replacing(path) as temporary:
         pq.write_table(data, temporary, compression="zstd")

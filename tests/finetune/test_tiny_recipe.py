@@ -48,7 +48,9 @@ def test_tuning_trains_all_of_the_language_model_but_its_embeddings(base: Path) 
 
 def _trained(recipe: str, base: Path) -> list[str]:
     """Names of the modules that a shipped recipe trains."""
-    return list(trained_modules(prepare(load_vlm(base, device="cpu").model, FAMILIES["qwen2_5_vl"], load_recipe(recipe), base)))
+    return list(
+        trained_modules(prepare(load_vlm(base, device="cpu").model, FAMILIES["qwen2_5_vl"], load_recipe(recipe), base))
+    )
 
 
 def _layers(trained: list[str]) -> set[int]:

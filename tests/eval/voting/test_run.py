@@ -15,6 +15,7 @@ import pytest
 from drive_vqa.cli import main
 from drive_vqa.errors import ConfigError, PredictionError
 from eval.evaluate import evaluate
+from eval.predict.selection import SELECTION_KEY, Selection, selection_of
 from eval.predictions import read_predictions
 from eval.voting.asked import sample_digest
 from eval.voting.confidence import CONFIDENCES
@@ -119,6 +120,18 @@ def test_voted_answers_are_predictions(
     scored = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     asked_share = len(read_predictions(out)) / scored["accuracy"]["n"]
     assert scored["accuracy"]["value"] == pytest.approx(told["confidence"]["accuracy"]["value"] * asked_share)
+
+
+def test_voted_answers_tell_which_questions_were_asked(world, samples: Path, tmp_path: Path) -> None:
+    """Else all that was left out on purpose would count as failed."""
+    asked = Selection("test", types=("localization_t1",))
+    told = pq.read_table(samples)
+    types = {row["qa_id"]: row["type"] for row in world.read_all("questions").to_pylist()}
+    kept = told.filter(pa.array([types[qa_id] == "localization_t1" for qa_id in told["qa_id"].to_pylist()]))
+    one_type, out = tmp_path / "one_type.parquet", tmp_path / "v.parquet"
+    pq.write_table(kept.replace_schema_metadata({SELECTION_KEY: asked.as_json().encode()}), one_type)
+    vote_predictions(world, one_type, out, count=3)
+    assert selection_of(out) == selection_of(tmp_path / "v.single.parquet") == asked
 
 
 def test_without_confidences_the_majority_is_the_outcome(world, samples: Path, tmp_path: Path) -> None:
