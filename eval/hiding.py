@@ -1,14 +1,16 @@
 """Controls of evidence necessity: frames in which what an answer rests on is painted out, or as much of something else.
 
     evidence   in every image, the boxes of the marks that the question's evidence names
+    region     the same, and these marks are not drawn: nothing is left of the region
     random     as many boxes of the same sizes at random places that touch none of those
 
 Who needs the evidence answers worse without it, and no worse without as much of anything else. Masking all targets costs every
 model on TreeBench 5 to 21 points (arXiv 2507.07999).
 
 Boxes are painted a little larger than they are: outlines of tracks are not exact, and resizing blends neighbours. Marks are drawn
-on top in both controls, as the question needs them to name a region: its outline and number stay, nothing of the object does. So
-what an outline alone tells (where in the image, how large) is not hidden, and questions that it answers need not become harder.
+on top in `evidence` and `random`, as the question needs them to name a region: its outline and number stay, nothing of the object
+does. So what an outline alone tells (where in the image, how large) is not hidden, and questions that it answers need not become
+harder; what the outline is worth is `region` beside `evidence`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from drive_vqa.marks import Style, draw_marks, marked_frame, regions_at
 from drive_vqa.plates import Box
 from drive_vqa.store import Store
 
-Hide = Literal["evidence", "random"]
+Hide = Literal["evidence", "region", "random"]
 GREY = (128, 128, 128)
 
 MARGIN = 0.1
@@ -46,7 +48,7 @@ def hidden_frames(
     style: Style = "fill",
     seed: int = 0,
 ) -> list[Image.Image]:
-    """The context images of a group with boxes painted grey, and then its marks drawn on them.
+    """The context images of a group with boxes painted grey, and then the marks that are left drawn on them.
 
     An image that shows none of the marks stays as it is.
 
@@ -72,9 +74,10 @@ def hidden_frames(
         regions = regions_at(group, context)
         original_px = (view["width"], view["height"])
         boxes = [_painted_box(regions[mark], original_px) for mark in sorted(marks) if mark in regions]
-        for box in boxes if hide == "evidence" else random_boxes(boxes, original_px, draw):
+        for box in random_boxes(boxes, original_px, draw) if hide == "random" else boxes:
             image.paste(GREY, _scaled(box, scale))
-        shown.append(image if style == "none" else draw_marks(image, regions, scale, style=style))
+        drawn = {mark: region for mark, region in regions.items() if hide != "region" or mark not in marks}
+        shown.append(image if style == "none" else draw_marks(image, drawn, scale, style=style))
     return shown
 
 

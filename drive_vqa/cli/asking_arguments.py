@@ -20,8 +20,8 @@ from drive_vqa.traces import DIALECTS
 
 MODEL = "tiny|PATH|NAME|URL"
 CONTROLS = (
-    "blank, no_image, shuffled, other_log, hide_evidence, hide_random, boxes_as_text, without_reasoning, paraphrase, "
-    "option_order, swap_roles or mirror"
+    "blank, no_image, shuffled, other_log, hide_evidence, hide_region, hide_random, boxes_as_text, without_reasoning, "
+    "paraphrase, option_order, swap_roles or mirror"
 )
 
 

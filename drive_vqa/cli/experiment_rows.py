@@ -25,13 +25,26 @@ QUESTIONS = (
 TRAIN_SCENES = 120
 """Half of them in a town like the bench's; numbers and seeds are neither those of the base's training nor those of the bench."""
 
-CONTROLS = ("blank", "no_image", "shuffled", "other_log", "hide_evidence", "hide_random", "boxes_as_text")
-TRACED_CONTROLS = ("blank", "hide_evidence", "hide_random", "without_reasoning")
+CONTROLS = (
+    "blank",
+    "no_image",
+    "shuffled",
+    "other_log",
+    "hide_evidence",
+    "hide_region",
+    "hide_random",
+    "boxes_as_text",
+)
+TRACED_CONTROLS = ("blank", "hide_evidence", "hide_region", "hide_random", "without_reasoning")
 TRACED = "localization_t0,localization_t1,localization_t2,localization_t3"
 """What is reasoned about: a trace is twenty times as long as a plain answer."""
 TRACED_LESSONS = f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200 max_steps=400"
 """On top of the plain answers: from the base the traces alone would have to teach the answers too."""
-TRACED_REWARDS = f" 'types=[{TRACED}]' 'kinds=[sequence]' answer_tokens=280 max_steps=40"
+TRACED_REWARDS = (
+    f" 'types=[{TRACED}]' 'kinds=[sequence]' answer_tokens=280 max_steps=40 "
+    r"lora.rank=32 lora.alpha=64 'lora.targets=.*language_model\.layers\..*_proj' learning_rate=3.0e-4"
+)
+"""Adapter and rate as where plain answers are refined."""
 TUNED = "{out}/sft-{seed}/run/model"
 REAL_QUESTIONS = "--families future --forms open --kinds sequence"
 

@@ -20,6 +20,7 @@ CONTROLS: dict[str, Callable[[int], Control]] = {
     "shuffled": shuffled,
     "other_log": other_log,
     "hide_evidence": lambda _seed: hide("evidence"),
+    "hide_region": lambda _seed: hide("region"),
     "hide_random": lambda seed: hide("random", seed),
     "boxes_as_text": lambda _seed: boxes_as_text(),
     "without_reasoning": lambda _seed: without_reasoning(),

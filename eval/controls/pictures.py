@@ -4,6 +4,7 @@
     no_image       no frame at all: the question alone
     shuffled       the frames in another order under the same time lines, none at its place
     hide_evidence  the boxes of the marks that the answer rests on are painted out, see `eval.hiding`
+    hide_region    and their outlines and numbers with them
     hide_random    as much of something else is
 
 Who looks at the pictures answers worse without them; who knows the order of time, with another order.

@@ -32,6 +32,7 @@ OTHERS = {
         "shuffled": "Frames shuffled",
         "other_log": "Frames of another log",
         "hide_evidence": "Evidence hidden",
+        "hide_region": "Evidence and outline hidden",
         "hide_random": "Random parts hidden",
         "boxes_as_text": "True boxes as text",
         "without_reasoning": "Without reasoning",

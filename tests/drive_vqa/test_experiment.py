@@ -72,7 +72,7 @@ def test_controls_are_known_by_name():
 
     asked = {parsed(command).control for _, command in COMMANDS if command.startswith("predict")} - {None}
     assert (
-        {"blank", "shuffled", "hide_evidence", "hide_random", "boxes_as_text", "without_reasoning"}
+        {"blank", "shuffled", "hide_evidence", "hide_region", "hide_random", "boxes_as_text", "without_reasoning"}
         <= asked
         <= set(NAMES)
     )

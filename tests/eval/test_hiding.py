@@ -95,6 +95,17 @@ def test_marks_keep_their_outlines_and_numbers_over_nothing(store, group):
         assert shown.tobytes() != under.tobytes()
 
 
+def test_of_a_hidden_region_nothing_is_left(store, group):
+    """Not its outline nor its number; the marks of others stay."""
+    hidden = hidden_frames(store, group, (0,), hide="region", style="fill")
+    bare = hidden_frames(store, group, (0,), hide="region", style="none")
+    for context, (shown, under, grey) in enumerate(zip(hidden, bare, painted(bare), strict=True)):
+        others = {mark: region for mark, region in regions_at(group, context).items() if mark != 0}
+        assert grey.any()
+        assert shown.tobytes() == draw_marks(under, others).tobytes()
+    assert set(regions_at(group, 0)) > {0}
+
+
 def test_a_shown_size_is_painted_sharply(store, group):
     (first, _) = painted(hidden_frames(store, group, (0,), (320, 60), hide="evidence", style="none"))
     assert np.array_equal(first[:, 32:128].any(axis=1).nonzero()[0], np.arange(14, 26))
@@ -131,7 +142,7 @@ def test_random_places_are_the_same_at_every_size(store, group):
         assert np.array_equal(small, whole.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).any(axis=(1, 3)))
 
 
-@pytest.mark.parametrize("hide", ["evidence", "random"])
+@pytest.mark.parametrize("hide", ["evidence", "region", "random"])
 @pytest.mark.parametrize("marks", [(), (2,), (77,)])
 def test_where_no_image_shows_the_evidence_nothing_is_painted(store, group, hide, marks):
     hidden = hidden_frames(store, group, marks, hide=hide)
@@ -197,7 +208,7 @@ def test_every_question_is_shown_its_own_evidence_hidden(store, tmp_path, monkey
         return [{"content": [{"text": asked.question["qa_id"]}]}]
 
     monkeypatch.setattr("eval.predict.vlm.open_vlm", lambda *_: (Looker(), "looker"))
-    for hide in ("evidence", "random"):
+    for hide in ("evidence", "region", "random"):
         answer, name, _ = vlm_answerer("x", control=replace(control_of(f"hide_{hide}"), messages=named))
         predict(store, "test", answer, tmp_path / f"{hide}.parquet", model_name=name, batch_size=9)
         assert name == f"looker+hide_{hide}"
