@@ -103,7 +103,7 @@ def test_of_a_hidden_region_nothing_is_left(store, group):
         others = {mark: region for mark, region in regions_at(group, context).items() if mark != 0}
         assert grey.any()
         assert shown.tobytes() == draw_marks(under, others).tobytes()
-    assert set(regions_at(group, 0)) > {0}
+    assert any(set(regions_at(group, context)) - {0} for context in range(len(bare)))
 
 
 def test_a_shown_size_is_painted_sharply(store, group):
