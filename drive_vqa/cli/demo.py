@@ -80,7 +80,7 @@ def _train_and_score(store: Store, out: Path) -> None:
     with _step(4, "answers on held-out drives"):
         if not predictions.is_file():
             asked = vlm_answerer("tiny", run)
-            named: dict[str, Any] = {"model_name": asked.name, "types": recipe.types, "kinds": recipe.kinds}
+            named: dict[str, Any] = {"model_name": asked.name, "types": recipe.types}
             predict(store, "test", asked.answer, predictions, batch_size=BATCH_SIZE, **named)
     with _step(5, "scores"):
         headline = evaluate(store, predictions, out / "evaluation", tracking_uri=tracking_uri)

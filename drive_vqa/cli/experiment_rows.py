@@ -38,14 +38,14 @@ CONTROLS = (
 TRACED_CONTROLS = ("blank", "hide_evidence", "hide_region", "hide_random", "without_reasoning")
 TRACED = "localization_t0,localization_t1,localization_t2,localization_t3"
 """What is reasoned about: a trace is twenty times as long as a plain answer."""
-TRACED_LESSONS = f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200 max_steps=400"
+TRACED_LESSONS = f" answers=mixed 'types=[{TRACED}]' tokens_per_row=1200"
 """On top of the plain answers: from the base the traces alone would have to teach the answers too."""
 TRACED_REWARDS = (
     f" 'types=[{TRACED}]' 'kinds=[sequence]' answer_tokens=280 max_steps=40 "
     r"lora.rank=32 lora.alpha=64 'lora.targets=.*language_model\.layers\..*_proj' learning_rate=3.0e-4"
 )
 """Adapter and rate as where plain answers are refined."""
-TUNED = "{out}/sft-{seed}/run/model"
+TUNED, TRACED_MODEL = "{out}/sft-{seed}/run/model", "{out}/cold_start-{seed}/run/model"
 REAL_QUESTIONS = "--families future --forms open --kinds sequence"
 
 
@@ -228,10 +228,17 @@ ROWS: tuple[Row, ...] = (
     ),
     _tuned("sft", "SFT", "tiny", "base"),
     _refined("rl_answers", "SFT + RL on answers", "sft", traces=False),
-    _tuned("cold_start", "Cold start: SFT, then traces", TUNED, "sft", TRACED_LESSONS, traces=True),
+    _tuned("cold_start", "Cold start: SFT, then traces", TUNED, "sft", f"{TRACED_LESSONS} max_steps=1000", traces=True),
     _refined("rl", "Cold start + RL", "cold_start", TRACED_REWARDS),
     _refined("rl_text_only", "Cold start + RL on grey images", "cold_start", f"{TRACED_REWARDS} blind=true"),
-    _tuned("zoom", "Cold start with closer looks", TUNED, "sft", f"{TRACED_LESSONS} zoom=tiny", traces=True),
+    _tuned(
+        "zoom",
+        "Cold start, then closer looks",
+        TRACED_MODEL,
+        "cold_start",
+        f"{TRACED_LESSONS} max_steps=300 zoom=tiny",
+        traces=True,
+    ),
     _voting(),
     _controlled("controls", "SFT", "sft", CONTROLS),
     _controlled("controls_rl", "Cold start + RL", "rl", TRACED_CONTROLS, " --traces drive"),
