@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from drive_vqa.store import replacing
+from eval.report.inputs import Number
 from eval.results import tables
+from eval.results.over_seeds import over_seeds
 from eval.results.read import Entry, Result, read_result
 
 INTRODUCTION = """\
@@ -47,7 +49,7 @@ where."""
 
 PAIRED = """\
 The first minus the second on the same questions, in points, with paired intervals. One that holds 0 is not shown to
-differ."""
+differ. All seeds: the mean over them; drives are drawn, and with a drive what every seed said about it."""
 
 SIZES = """\
 Models that took equally many steps of training."""
@@ -90,7 +92,7 @@ def _sections(results: Sequence[Result]) -> list[str]:
         *_section("Against its own present", OWN_PRESENT, tables.own_present(models)),
         *_section("Grounding", GROUNDING, tables.grounding(models)),
         *_section("Safety", "All but critical recall: lower is better.", tables.safety(models)),
-        *_section("Paired differences", PAIRED, tables.paired(models)),
+        *_section("Paired differences", PAIRED, tables.paired(models, _of_all_seeds(models))),
     ]
     for control in of["control"]:
         lines += _section(f"Controls: {control.entry.title}", CONTROLS, tables.controls(control))
@@ -98,6 +100,24 @@ def _sections(results: Sequence[Result]) -> list[str]:
     for title, part in (("More questions", "growth"), ("Other resolutions", "resolution")):
         lines += _section(title, SIZES, tables.sizes([*of[part], *usual]) if of[part] else [])
     return [*lines, *_section("Real traffic and real images", REAL, tables.real(of["real"]))]
+
+
+def _of_all_seeds(results: Sequence[Result]) -> dict[tuple[str, str], dict[str, Number]]:
+    """Differences of all seeds together, by row and base, where there are several."""
+    of = {result.entry.name: result for result in results}
+    pairs = {
+        (name, base): [(_evaluated(of[base], seed), _evaluated(result, seed)) for seed in of_seeds]
+        for name, result in of.items()
+        for base, of_seeds in result.differences.items()
+        if base in of and len(of_seeds) > 1
+    }
+    return {names: over_seeds(pair, tables.COMPARED.values()) for names, pair in pairs.items()}
+
+
+def _evaluated(result: Result, seed: str) -> Path:
+    """The evaluation of a seed; of a row without seeds the only one."""
+    folders = result.entry.folders
+    return folders.get(seed, folders.get("", Path())) / "evaluation"
 
 
 def _section(title: str, note: str, lines: Sequence[str]) -> list[str]:

@@ -137,16 +137,26 @@ def safety(results: Sequence[Result]) -> list[str]:
     return _means(results, SAFETY)
 
 
-def paired(results: Sequence[Result]) -> list[str]:
-    """Differences on the same questions, of each seed."""
+def paired(results: Sequence[Result], of_all_seeds: Mapping[tuple[str, str], Mapping[str, Number]]) -> list[str]:
+    """Differences on the same questions, of all seeds together where there are several, and of each.
+
+    Args:
+        results: of the rows.
+        of_all_seeds: by name of the row and of its base, then by metric.
+    """
     titles = {result.entry.name: result.entry.title for result in results}
     rows = []
     for result in results:
         for base, of_seeds in result.differences.items():
-            for seed, metrics in of_seeds.items():
-                cells = [one(metrics.get(metric), signed=True) for metric in COMPARED.values()]
-                rows.append([f"{_title(result, seed)} − {titles.get(base, base)}", *cells])
+            against = titles.get(base, base)
+            if (told := of_all_seeds.get((result.entry.name, base))) is not None:
+                rows.append([f"**{result.entry.title}, all seeds − {against}**", *_differences(told)])
+            rows += [[f"{_title(result, seed)} − {against}", *_differences(told)] for seed, told in of_seeds.items()]
     return table(["", *COMPARED], rows)
+
+
+def _differences(metrics: Mapping[str, Number]) -> list[str]:
+    return [one(metrics.get(metric), signed=True) for metric in COMPARED.values()]
 
 
 def sizes(results: Sequence[Result]) -> list[str]:

@@ -197,3 +197,20 @@ def test_damaged_files_are_one_clear_error_and_leave_no_page(entries, tmp_path, 
     with pytest.raises(StoreError, match=path):
         write_results(entries, tmp_path / "results.md")
     assert not (tmp_path / "results.md").exists()
+
+
+def test_several_seeds_have_a_difference_together(entries, tmp_path, monkeypatch):
+    asked = []
+
+    def together(evaluations, metrics):
+        asked.append(list(evaluations))
+        return {"localization.mlsr": Number(0.021, 908, 0.004, 0.038, 80, "log")}
+
+    monkeypatch.setattr("eval.results.page.over_seeds", together)
+    against = {"localization.mlsr": number(0.011, 0.02)}
+    second = evaluation(tmp_path / "rl-1", model(0.6, 0.3, 0.9), differences=[("sft", against)])
+    entries[2].folders["1"] = second
+    write_results(entries, tmp_path / "results.md")
+    page = (tmp_path / "results.md").read_text()
+    assert "| **Cold start + RL, all seeds − SFT** | – | +2.1 [+0.4, +3.8] | – | – | – |" in page
+    assert asked == [[(tmp_path / f"sft-{seed}/evaluation", tmp_path / f"rl-{seed}/evaluation") for seed in "01"]]

@@ -21,25 +21,11 @@ from eval.compare.words import OWN_TITLES
 from eval.evaluate import evaluate
 from eval.predict.selection import SELECTION_KEY, Selection
 from tests.eval.conftest import write_world
+from tests.eval.scored_runs import scored, true_answers
 
 LOGS = 8
 EVIL = "<script>alert()</script>|`*_\x00 \"'"
-
-
-def true_answers(store):
-    rows = store.read_all("questions", ["qa_id", "answer", "split"]).to_pylist()
-    return {row["qa_id"]: row["answer"] for row in rows if row["split"] == "test"}
-
-
-def scored(store, folder, answers):
-    """Evaluate answers; the folder of the evaluation."""
-    path = folder.with_suffix(".jsonl")
-    lines = [{"qa_id": key, "text": text, "model": f"model {EVIL}"} for key, text in answers.items()]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("drive_vqa.tracking.session.find_spec", lambda name: None)
-        evaluate(store, path, folder)
-    return folder
+MODEL = f"model {EVIL}"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +41,7 @@ def runs(tmp_path_factory):
             worse[row["qa_id"]] = f"{2 * truth['distance_m']:.3f} m, {truth['bearing_deg']:.2f} degrees"
         elif row["type"] == "people" and row["log_id"] == "log1" and row["frame"] == 0:
             worse[row["qa_id"]] = f"I cannot tell. {EVIL}"
-    return {name: scored(store, root / name, told) for name, told in (("true", true), ("worse", worse))} | {
+    return {name: scored(store, root / name, told, MODEL) for name, told in (("true", true), ("worse", worse))} | {
         "root": root
     }
 
@@ -226,7 +212,7 @@ def test_who_answers_only_what_it_gets_right_is_worse(runs, tmp_path):
 
 def test_runs_on_other_truths_are_not_compared(runs, tmp_path):
     store = write_world(tmp_path / "store", {f"log{index}": "test" for index in range(2)}, frames=2)
-    other = scored(store, tmp_path / "other", true_answers(store))
+    other = scored(store, tmp_path / "other", true_answers(store), MODEL)
     with pytest.raises(PredictionError, match="differ\\): evaluate both with one store"):
         compare([runs["true"], other], tmp_path / "out")
 
