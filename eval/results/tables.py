@@ -62,8 +62,10 @@ COMPARED = {
     "LSR@0": LSR_NOW,
     "MLSR": MLSR,
     "TLC": TLC,
+    "accuracy": "accuracy",
     "mIoU matched": "grounding.miou_matched",
     "dangerously far": "safety.dangerous_far_rate",
+    "over-cautious": "safety.over_cautious_rate",
 }
 
 

@@ -212,5 +212,5 @@ def test_several_seeds_have_a_difference_together(entries, tmp_path, monkeypatch
     entries[2].folders["1"] = second
     write_results(entries, tmp_path / "results.md")
     page = (tmp_path / "results.md").read_text()
-    assert "| **Cold start + RL, all seeds − SFT** | – | +2.1 [+0.4, +3.8] | – | – | – |" in page
+    assert "| **Cold start + RL, all seeds − SFT** | – | +2.1 [+0.4, +3.8] | – | – | – | – | – |" in page
     assert asked == [[(tmp_path / f"sft-{seed}/evaluation", tmp_path / f"rl-{seed}/evaluation") for seed in "01"]]
